@@ -1,0 +1,133 @@
+package database_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/answerfeed/answerfeed/app/database"
+)
+
+func TestOpen_SaysWhatIsWrong(t *testing.T) {
+	dir := t.TempDir()
+	text := filepath.Join(dir, "text.db")
+	require.NoError(t, os.WriteFile(text, []byte("this is no database, but some text of more than a hundred bytes, so that it is read as one and refused for what it is"), 0o600))
+	tests := map[string]struct{ driver, dsn, want string }{
+		"no file named":     {"sqlite", "", "must name a file"},
+		"in memory":         {"sqlite", ":memory:", "in-memory"},
+		"unknown driver":    {"mysql", "x", `"mysql" is not known`},
+		"a directory":       {"sqlite", dir, "is a directory"},
+		"missing directory": {"sqlite", filepath.Join(dir, "no", "such.db"), "directory cannot be used"},
+		"not a database":    {"sqlite", text, "not a SQLite database"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, err := database.Open(t.Context(), database.Config{Driver: test.driver, DSN: test.dsn})
+			require.ErrorContains(t, err, test.want)
+		})
+	}
+}
+
+func TestOpen_TakesPathsWithOddCharacters(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "what? 100% #1 & ünï.db")
+	open(t, path)
+	require.FileExists(t, path)
+}
+
+func TestUpdate_FailureLeavesNothing(t *testing.T) {
+	db := migrated(t)
+	boom := errors.New("boom")
+	err := db.Update(t.Context(), database.Durable, func(ctx context.Context, tx *sql.Tx) error {
+		require.NoError(t, insert(ctx, tx, 1))
+		return boom
+	})
+	require.ErrorIs(t, err, boom)
+	require.Zero(t, count(t, db, "effects"))
+}
+
+// Two handles of one file stand for two processes.
+func TestUpdate_TwoProcessesShareAFile(t *testing.T) {
+	a := migrated(t)
+	var path string
+	require.NoError(t, a.Read().QueryRowContext(t.Context(), `SELECT file FROM pragma_database_list WHERE name = 'main'`).Scan(&path))
+	b := open(t, path)
+	var wg sync.WaitGroup
+	for i, db := range []*database.DB{a, b} {
+		wg.Go(func() {
+			for n := range 200 {
+				require.NoError(t, db.Update(t.Context(), database.Relaxed, func(ctx context.Context, tx *sql.Tx) error {
+					return insert(ctx, tx, i*1000+n)
+				}))
+			}
+		})
+	}
+	wg.Wait()
+	require.Equal(t, 400, count(t, a, "effects"))
+}
+
+func TestChanges_TellsOfAnotherProcessAndOfNotify(t *testing.T) {
+	a := migrated(t)
+	var path string
+	require.NoError(t, a.Read().QueryRowContext(t.Context(), `SELECT file FROM pragma_database_list WHERE name = 'main'`).Scan(&path))
+	b := open(t, path)
+	changes, stop := a.Changes()
+	defer stop()
+	told := func() {
+		t.Helper()
+		select {
+		case <-changes:
+		case <-time.After(10 * time.Second):
+			require.Fail(t, "not told of the change")
+		}
+	}
+	require.NoError(t, b.Update(t.Context(), database.Relaxed, func(ctx context.Context, tx *sql.Tx) error { return insert(ctx, tx, 1) }))
+	told()
+	a.Notify()
+	told()
+}
+
+func TestMigrate_ManyStartersAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "test.db")
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			db, err := database.Open(t.Context(), database.Config{Driver: database.SQLite, DSN: path})
+			require.NoError(t, err)
+			defer db.Close()
+			require.NoError(t, db.Migrate(t.Context()))
+			require.NoError(t, db.Check(t.Context()))
+		})
+	}
+	wg.Wait()
+}
+
+func TestCheck_OldAndForbiddingSchemas(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "test.db"))
+	err := db.Check(t.Context())
+	require.ErrorIs(t, err, database.ErrSchema)
+	require.ErrorContains(t, err, "worker migrate")
+
+	require.NoError(t, db.Migrate(t.Context()))
+	set := func(q string) {
+		require.NoError(t, db.Update(t.Context(), database.Durable, func(ctx context.Context, tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, q)
+			return err
+		}))
+	}
+	set(`INSERT INTO answerfeed_schema (version_id, is_applied) VALUES (9999, 1)`)
+	require.NoError(t, db.Check(t.Context()), "a newer schema is no obstacle by itself")
+	require.NoError(t, db.Migrate(t.Context()))
+
+	set(`UPDATE answerfeed_schema_needs SET min_worker = 9999`)
+	for _, err := range []error{db.Check(t.Context()), db.Migrate(t.Context())} {
+		require.ErrorIs(t, err, database.ErrSchema)
+		require.ErrorContains(t, err, "run a newer worker")
+	}
+}

@@ -1,0 +1,8 @@
+// Package database opens the database of the read models, dead letters and
+// inbox, migrates it, and commits many callers' work together.
+//
+// The one thing to know: all writing goes through [DB.Update], or through a
+// [Batcher] on top of it. On SQLite there is one writer for a file in each
+// process, the SQL transport included, so a process never waits for its own
+// lock, and commits of one file keep their order in its log.
+package database

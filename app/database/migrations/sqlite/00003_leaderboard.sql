@@ -1,0 +1,23 @@
+-- +goose Up
+-- The leaderboard's read model. Texts compare bytewise (BINARY).
+
+-- Who wrote which answer; once removed, a tombstone that holds nothing but
+-- its key. The version tells the last answer-added: its occurred_at in
+-- microseconds since 1970, and at a tie the SHA-256 of its payload.
+CREATE TABLE leaderboard_answers (
+    question_id    TEXT    NOT NULL,
+    answer_id      TEXT    NOT NULL,
+    removed        BOOLEAN NOT NULL,
+    version_at     INTEGER,
+    version_digest BLOB,
+    author_id      TEXT    NOT NULL DEFAULT '',     -- '': not told
+    PRIMARY KEY (question_id, answer_id),
+    CHECK (removed = (version_at IS NULL))
+) WITHOUT ROWID;
+
+-- Live answers of each author. No row for an author without any.
+CREATE TABLE leaderboard_authors (
+    author_id TEXT    NOT NULL PRIMARY KEY,
+    answers   INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX leaderboard_top ON leaderboard_authors (answers DESC, author_id);

@@ -1,0 +1,141 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// openSQLite opens one connection that writes and a pool that reads.
+//
+// busy_timeout is short on the writer, since begin does the waiting. The log
+// is checkpointed every 4,000 pages (16 MiB): each checkpoint flushes, and
+// SQLite's own 1,000 cost a tenth of the drain rate.
+func (db *DB) openSQLite(ctx context.Context, path string) error {
+	path = filepath.Clean(path)
+	if err := checkFile(path); err != nil {
+		return err
+	}
+	pragmas := url.Values{"_pragma": {
+		"journal_mode(WAL)", "wal_autocheckpoint(4000)", "journal_size_limit(67108864)",
+		"foreign_keys(OFF)", "temp_store(MEMORY)",
+	}}
+	open := func(extra ...string) (*sql.DB, error) {
+		q := url.Values{"_pragma": append(append([]string{}, pragmas["_pragma"]...), extra...)}
+		q.Set("_txlock", "immediate")
+		return sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String())
+	}
+	var err error
+	if db.write, err = open("busy_timeout(5)", "synchronous(FULL)", "cache_size(-32768)"); err != nil {
+		return fmt.Errorf("opening %s: %w", path, err)
+	}
+	db.write.SetMaxOpenConns(1)
+	if db.read, err = open("busy_timeout(5000)", "query_only(ON)", "cache_size(-8192)"); err != nil {
+		return fmt.Errorf("opening %s: %w", path, errors.Join(err, db.write.Close()))
+	}
+	db.read.SetMaxOpenConns(readers)
+	db.read.SetMaxIdleConns(readers)
+	if err := db.firstTouch(ctx); err != nil {
+		return errors.Join(fmt.Errorf("opening %s: %w", path, explain(err)), db.write.Close(), db.read.Close())
+	}
+	return nil
+}
+
+// firstTouch switches a new file to the write-ahead log and proves that it is
+// a database that can be written to. Several starters may do it at once.
+func (db *DB) firstTouch(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, lockWait)
+	defer cancel()
+	for {
+		err := db.Update(ctx, Durable, func(context.Context, *sql.Tx) error { return nil })
+		if !busy(err) {
+			return err
+		}
+		if err := pause(ctx, lockPause); err != nil {
+			return err
+		}
+	}
+}
+
+// checkFile gives the commonest mistakes a clear sentence before SQLite's own.
+func checkFile(path string) error {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return fmt.Errorf("opening %s: it is a directory; name a file", path)
+	}
+	if _, err := os.Stat(filepath.Dir(path)); err != nil {
+		return fmt.Errorf("opening %s: its directory cannot be used: %w", path, err)
+	}
+	return nil
+}
+
+// begin takes the file's write lock. SQLite cannot queue those who wait, so
+// begin asks again every millisecond, for at most lockWait.
+func (db *DB) begin(ctx context.Context, conn *sql.Conn, d Durability) (*sql.Tx, error) {
+	sync := "PRAGMA synchronous=FULL"
+	if d == Relaxed {
+		sync = "PRAGMA synchronous=NORMAL"
+	}
+	if _, err := conn.ExecContext(ctx, sync); err != nil {
+		return nil, err
+	}
+	deadline := db.now().Add(lockWait)
+	for {
+		tx, err := conn.BeginTx(ctx, nil)
+		if !busy(err) || db.now().After(deadline) {
+			return tx, err
+		}
+		if err := pause(ctx, lockPause); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+func busy(err error) bool {
+	code := resultCode(err)
+	return code == sqlite3.SQLITE_BUSY || code == sqlite3.SQLITE_LOCKED
+}
+
+// resultCode is SQLite's primary result code, 0 when err has none.
+func resultCode(err error) int {
+	var e *sqlite.Error
+	if errors.As(err, &e) {
+		return e.Code() & 0xff
+	}
+	return 0
+}
+
+// explain adds to an error of opening what to do about it.
+func explain(err error) error {
+	switch resultCode(err) {
+	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
+		return fmt.Errorf("the file or its directory cannot be written to; check its permissions: %w", err)
+	case sqlite3.SQLITE_NOTADB:
+		return fmt.Errorf("the file is not a SQLite database; name another file: %w", err)
+	}
+	return err
+}
+
+// NotNull reports that err is a NOT NULL constraint's refusal.
+func NotNull(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code() == sqlite3.SQLITE_CONSTRAINT_NOTNULL
+}

@@ -1,0 +1,75 @@
+package window_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/answerfeed/answerfeed/app/transport/window"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func pass(w *window.Window, ctx context.Context) (*message.Message, <-chan window.Outcome) {
+	m := message.NewMessage("id", nil)
+	outcome := make(chan window.Outcome, 2) // room to show that it is told twice
+	w.Pass(ctx, m, func(o window.Outcome) { outcome <- o })
+	return m, outcome
+}
+
+func TestWindow_ReportsEachOutcomeOnce(t *testing.T) {
+	w := window.New()
+	acked, ackOutcome := pass(w, t.Context())
+	require.Same(t, acked, <-w.Messages())
+	nacked, nackOutcome := pass(w, t.Context())
+	require.Same(t, nacked, <-w.Messages())
+
+	acked.Ack()
+	nacked.Nack()
+	require.Equal(t, window.Acked, <-ackOutcome)
+	require.Equal(t, window.Nacked, <-nackOutcome)
+	w.Close(0)
+	w.Close(0)
+	require.Empty(t, ackOutcome)
+	_, open := <-w.Messages()
+	require.False(t, open)
+}
+
+func TestWindow_ContextOutlivesTheSubscribersAndEndsWithTheOutcome(t *testing.T) {
+	w := window.New()
+	defer w.Close(0)
+	ctx, cancel := context.WithCancel(t.Context())
+	m, outcome := pass(w, ctx)
+	<-w.Messages()
+	cancel()
+	require.NoError(t, m.Context().Err(), "what is in flight may finish")
+	m.Ack()
+	<-outcome
+	<-m.Context().Done()
+}
+
+func TestWindow_CloseReturnsWhatNobodyTookAndWhatOverstays(t *testing.T) {
+	w := window.New()
+	running, ran := pass(w, t.Context())
+	<-w.Messages()
+	_, waited := pass(w, t.Context())
+	w.Close(0)
+	require.Equal(t, window.Returned, <-waited)
+	require.Equal(t, window.Returned, <-ran)
+	<-running.Context().Done()
+}
+
+func TestWindow_CloseWaitsForWhatFinishesInTime(t *testing.T) {
+	w := window.New()
+	m, outcome := pass(w, t.Context())
+	<-w.Messages()
+	closed := make(chan struct{})
+	go func() { w.Close(time.Hour); close(closed) }()
+	m.Ack()
+	<-closed
+	require.Equal(t, window.Acked, <-outcome)
+}

@@ -1,0 +1,128 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+var (
+	postgresDSN = regexp.MustCompile(`^\s*(postgres(ql)?://|\w+\s*=)`)
+	neverSQLite = regexp.MustCompile(`^\s*(postgres(ql)?://|(host|hostaddr|port|user|password|dbname|service|sslmode)\s*=)`) // other names with "=" may be files
+)
+
+// checker finds what is wrong with values that are possible one by one. It passes over those with a problem already.
+type checker struct {
+	file     string
+	origins  map[string]Origin
+	known    map[string]bool // keys with a problem
+	problems Problems
+}
+
+func crossCheck(c *Config, file string, origins map[string]Origin, found Problems) Problems {
+	ch := checker{file: file, origins: origins, known: map[string]bool{}}
+	for _, p := range found {
+		ch.known[p.Key] = true
+	}
+	if c.Transport.Kind == KindSQL {
+		ch.database("transport.sql", c.Transport.SQL)
+	}
+	ch.database("database", c.Database)
+	for name, h := range c.Handlers {
+		ch.handler("handlers."+name, h)
+	}
+	return ch.problems
+}
+
+// complain reports a contradiction between keys, where the first of them that somebody set was set.
+func (ch *checker) complain(message string, keys ...string) {
+	for _, key := range keys {
+		if ch.known[key] {
+			return
+		}
+	}
+	for _, key := range keys {
+		if o := ch.origins[key]; o.Source != SourceDefault {
+			ch.problems = append(ch.problems, o.problem(key, message))
+			return
+		}
+	}
+	// A declaration's defaults: the user's way out is to set one of them.
+	ch.problems = append(ch.problems, Problem{File: ch.file, Key: keys[0], Message: message})
+}
+
+func (ch *checker) database(key string, d Database) {
+	dsn, driver := key+".dsn", key+".driver"
+	switch {
+	case d.Driver == DriverPostgres && !postgresDSN.MatchString(d.DSN):
+		ch.complain("driver postgres and dsn do not fit: dsn must be postgres://… or host=… pairs", dsn, driver)
+	case d.Driver == DriverSQLite && neverSQLite.MatchString(d.DSN):
+		ch.complain("driver sqlite and dsn do not fit: dsn names a PostgreSQL database", dsn, driver)
+	}
+}
+
+func (ch *checker) handler(key string, h Handler) {
+	attempts, backoff := key+".retry.attempts", key+".retry.backoff"
+	if pauses(h.Retry) > MaxPauses {
+		ch.complain(fmt.Sprintf("the pauses between the attempts add up to more than %s, as each is twice the one before: "+
+			"lower attempts or backoff, or use redeliver", shortDuration(MaxPauses)), attempts, backoff)
+	}
+	if len(h.Retry.Redeliver) > MaxRedeliver {
+		ch.complain(fmt.Sprintf("must be at most %d delays", MaxRedeliver), key+".retry.redeliver")
+	}
+	if own, ok := h.Options.(interface{ Validate() error }); ok && !ch.anyBelow(key+".options") {
+		ch.options(key+".options", own.Validate())
+	}
+}
+
+// anyBelow tells whether a key below that one has a problem.
+func (ch *checker) anyBelow(key string) bool {
+	for known := range ch.known {
+		if strings.HasPrefix(known, key+".") {
+			return true
+		}
+	}
+	return false
+}
+
+// options reports what a handler's own validation found; where it is found is known only as the handler's options.
+func (ch *checker) options(key string, err error) {
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, one := range many.Unwrap() {
+			ch.options(key, one)
+		}
+		return
+	}
+	if err != nil {
+		ch.problems = append(ch.problems, ch.firstBelow(key).problem(key, err.Error()))
+	}
+}
+
+// firstBelow is where the first key below that one was set; the file as a whole if none was.
+func (ch *checker) firstBelow(key string) Origin {
+	first := Origin{File: ch.file}
+	for _, k := range slices.Sorted(maps.Keys(ch.origins)) {
+		o := ch.origins[k]
+		if !strings.HasPrefix(k, key+".") || o.Source == SourceDefault {
+			continue
+		}
+		if first.Source == "" || first.Source != SourceFile || o.Source == SourceFile && o.Line < first.Line {
+			first = o
+		}
+	}
+	return first
+}
+
+// pauses is how long the quick attempts of one delivery wait between them, without jitter: backoff + 2 backoff + 4
+// backoff …, which is backoff × (2^(attempts-1) - 1). More than a Duration holds is the longest Duration.
+func pauses(r Retry) time.Duration {
+	sum := float64(r.Backoff) * (math.Exp2(float64(r.Attempts-1)) - 1)
+	if sum >= math.MaxInt64 {
+		return math.MaxInt64
+	}
+	return time.Duration(sum)
+}

@@ -1,0 +1,152 @@
+// Package config reads the worker's settings from built-in defaults, one YAML file, environment variables and
+// flags, for the worker's verbs and for programs that embed its App.
+//
+// The one thing to know: the structs of this file are the schema. A field's yaml tag names its key, from which
+// its variable follows (web.listen is WORKER_WEB_LISTEN), its other tags say which values are possible, and
+// Default holds what it is when nobody sets it. Nothing else lists the keys, so a new key is one field here.
+//
+// The tags, which a handler's own options type may use as well:
+//
+//	yaml:"listen"            the key; without it the field's name in lower case; "-" leaves the field out
+//	oneof:"debug,info"       the only values
+//	range:"1..100000"        least and greatest number or duration, both included; either may be left out
+//	check:"address"          one of the named checks in rule.go
+//	secret:"dsn"             a URL or DSN: its password is masked, and no problem quotes it
+//	secret:"all"             masked as a whole
+//
+// On a list, oneof, range and check hold for each element.
+//
+// Kubernetes puts variables such as WORKER_PORT into every pod beside a Service named "worker"; they are unknown
+// here and so refused. Name the service otherwise, or set enableServiceLinks: false.
+package config
+
+import "time"
+
+// Values of the keys that take one of a few words.
+const (
+	KindSQL  = "sql"
+	KindAMQP = "amqp"
+
+	DriverSQLite   = "sqlite"
+	DriverPostgres = "postgres"
+
+	AtLeastOnce = "at-least-once" // acknowledged after the effect; failures are tried again, then a dead letter
+	AtMostOnce  = "at-most-once"  // acknowledged before the effect; one attempt, no letter
+
+	UnknownDeadLetter = "dead-letter" // an error without a verdict is permanent
+	UnknownRetry      = "retry"       // an error without a verdict is transient
+)
+
+// Config is everything the worker can be told. It is valid as Load returns it.
+type Config struct {
+	Transport Transport          `yaml:"transport"`
+	Database  Database           `yaml:"database"` // read models, dead letters, inbox, outbox
+	Handlers  map[string]Handler `yaml:"handlers"` // by name; every declared handler is present
+	Web       Web                `yaml:"web"`
+	Log       Log                `yaml:"log"`
+
+	// Migrate lets run create and upgrade tables, exchanges and queues; false leaves that to the verb migrate. Defaults to true.
+	Migrate bool `yaml:"migrate"`
+}
+
+// Transport says how messages travel.
+type Transport struct {
+	// Kind chooses between SQL and AMQP below; the other's settings are checked but not used. Defaults to sql.
+	Kind string `yaml:"kind" oneof:"sql,amqp"`
+	// Prefix is put before every exchange, queue and table name: up to 32 of a-z, 0-9, "_" and "-". Defaults to none.
+	Prefix string   `yaml:"prefix" check:"prefix"`
+	SQL    Database `yaml:"sql"`
+	AMQP   AMQP     `yaml:"amqp"`
+}
+
+// Database names one database.
+type Database struct {
+	// Driver defaults to sqlite.
+	Driver string `yaml:"driver" oneof:"sqlite,postgres"`
+	// DSN is a file for sqlite, a postgres:// URL or key=value pairs for postgres. Defaults to answerfeed.db.
+	DSN string `yaml:"dsn" check:"dsn" secret:"dsn"`
+}
+
+// AMQP names a broker.
+type AMQP struct {
+	// URL is amqp:// or amqps:// with user, password, host and virtual host. Defaults to the local broker as guest.
+	URL string `yaml:"url" check:"amqp" secret:"dsn"`
+}
+
+// Handler is what the worker can be told about one handler.
+type Handler struct {
+	// Enabled false keeps the handler's queues filling, and takes nothing from them. Defaults to true.
+	Enabled bool `yaml:"enabled"`
+	// Concurrency is the number of messages in flight, for each of the handler's topics. Defaults to 1000.
+	Concurrency int `yaml:"concurrency" range:"1..100000"`
+	// Delivery is AtLeastOnce or AtMostOnce. Defaults to AtLeastOnce.
+	Delivery string `yaml:"delivery" oneof:"at-least-once,at-most-once"`
+	// Timeout bounds one attempt. Defaults to 10 s.
+	Timeout time.Duration `yaml:"timeout" range:"1ms..24h"`
+	// OnUnknown is UnknownDeadLetter or UnknownRetry. Defaults to UnknownDeadLetter.
+	OnUnknown string `yaml:"on_unknown" oneof:"dead-letter,retry"`
+	Retry     Retry  `yaml:"retry"`
+	// Options is a pointer to the handler's own settings, of the type its HandlerDecl gave; nil when it takes none.
+	Options any `yaml:"options"`
+}
+
+// Retry says how a transient failure is tried again; Timetable tells what it comes to.
+type Retry struct {
+	// Attempts is how often a message is tried in process before it is put off. Defaults to 3.
+	Attempts int `yaml:"attempts" range:"1..100"`
+	// Backoff is the pause before the second attempt; it doubles for each further one, ±20 %. 0 is no pause.
+	// All pauses together stay within MaxPauses. Defaults to 50 ms.
+	Backoff time.Duration `yaml:"backoff" range:"0s..1h"`
+	// Redeliver holds the durable delays that follow, at most MaxRedeliver; after the last, a dead letter. Empty:
+	// a dead letter at once. Defaults to 5 s, 30 s, 2 min, 10 min, 1 h.
+	Redeliver []time.Duration `yaml:"redeliver" range:"1ms..720h"`
+}
+
+// Bounds of Retry that concern more than one value.
+const (
+	MaxPauses    = time.Hour // between quick attempts, added up: a message that waits longer should not hold a place
+	MaxRedeliver = 100       // durable delays; each distinct one is a queue on AMQP
+)
+
+// Web says where the pages are served.
+type Web struct {
+	// Listen is host:port; no host is every interface, port 0 any free one. Defaults to 127.0.0.1:8080.
+	Listen string `yaml:"listen" check:"address"`
+}
+
+// Log says what is logged, to standard error.
+type Log struct {
+	// Level defaults to info.
+	Level string `yaml:"level" oneof:"debug,info,warn,error"`
+	// Format defaults to text.
+	Format string `yaml:"format" oneof:"text,json"`
+}
+
+// Default returns the configuration without handlers that holds when nobody sets anything.
+func Default() Config {
+	local := Database{Driver: DriverSQLite, DSN: "answerfeed.db"}
+	return Config{
+		Transport: Transport{Kind: KindSQL, SQL: local, AMQP: AMQP{URL: "amqp://guest:guest@127.0.0.1:5672/"}},
+		Database:  local,
+		Handlers:  map[string]Handler{},
+		Web:       Web{Listen: "127.0.0.1:8080"},
+		Log:       Log{Level: "info", Format: "text"},
+		Migrate:   true,
+	}
+}
+
+// DefaultHandler returns what a handler is when neither its declaration nor the user says otherwise.
+func DefaultHandler() Handler {
+	return Handler{
+		Enabled:     true,
+		Concurrency: 1000,
+		Delivery:    AtLeastOnce,
+		Timeout:     10 * time.Second,
+		OnUnknown:   UnknownDeadLetter,
+		Retry: Retry{
+			Attempts:  3,
+			Backoff:   50 * time.Millisecond,
+			Redeliver: []time.Duration{5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, time.Hour},
+		},
+	}
+}
