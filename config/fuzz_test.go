@@ -3,7 +3,6 @@ package config
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -50,7 +49,7 @@ func FuzzFile(f *testing.F) {
 		loaded, err := load(o, "worker.yaml", data, nil)
 		if err != nil {
 			var problems Problems
-			require.True(t, errors.As(err, &problems), "%v", err)
+			require.ErrorAs(t, err, &problems)
 			require.NotEmpty(t, problems)
 			for _, p := range problems {
 				require.Equal(t, "worker.yaml", p.File)

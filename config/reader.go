@@ -117,7 +117,7 @@ func fits(tag string, t reflect.Type) bool {
 	switch {
 	case isText(t):
 		return true
-	case t == durationType:
+	case isDuration(t):
 		return tag == "!!str" || tag == "!!int" // 0 needs no unit
 	}
 	switch t.Kind() {

@@ -26,7 +26,7 @@ func example(t *testing.T, n *node) string {
 				return word
 			}
 		}
-	case typ == durationType || typ.Kind() == reflect.Slice && typ.Elem() == durationType:
+	case isDuration(typ) || typ.Kind() == reflect.Slice && isDuration(typ.Elem()):
 		return "7s"
 	case typ.Kind() == reflect.Bool:
 		return fmt.Sprint(!n.value.Bool())

@@ -12,7 +12,7 @@ import (
 	"unicode/utf8"
 )
 
-var durationType = reflect.TypeFor[time.Duration]()
+func isDuration(t reflect.Type) bool { return t == reflect.TypeFor[time.Duration]() }
 
 // scalar reads text as a value of type t that r allows. The error says what it must be, without the text.
 func scalar(text string, t reflect.Type, r rule) (reflect.Value, error) {
@@ -37,7 +37,7 @@ func parseScalar(text string, t reflect.Type) (reflect.Value, error) {
 		return v, nil
 	}
 	switch {
-	case t == durationType:
+	case isDuration(t):
 		d, err := time.ParseDuration(text)
 		if err != nil {
 			return v, wrong
@@ -80,7 +80,7 @@ func wanted(t reflect.Type) string {
 	switch {
 	case isText(t):
 		return "a valid " + t.String()
-	case t == durationType:
+	case isDuration(t):
 		return "a duration with its unit such as 500ms, 10s or 1h30m"
 	}
 	switch t.Kind() {
@@ -95,7 +95,7 @@ func wanted(t reflect.Type) string {
 	case reflect.Float32, reflect.Float64:
 		return "a number"
 	case reflect.Slice:
-		if t.Elem() == durationType {
+		if isDuration(t.Elem()) {
 			return "a list of durations such as [5s, 30s]"
 		}
 		return "a list"
@@ -145,7 +145,7 @@ func shortDuration(d time.Duration) string {
 
 // plain is a value as YAML and JSON show it: durations as text, and show applied to all text.
 func plain(v reflect.Value, show func(string) string) any {
-	if v.Type() == durationType {
+	if isDuration(v.Type()) {
 		return shortDuration(time.Duration(v.Int()))
 	}
 	if text, ok := v.Interface().(encoding.TextMarshaler); ok && isText(v.Type()) {

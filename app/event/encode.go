@@ -47,7 +47,7 @@ func encode(now time.Time, fields []field) ([]byte, error) {
 
 // check reports what decoding would refuse.
 func (f *field) check(now time.Time) error {
-	problem := ""
+	var problem string
 	switch {
 	case f.kind == moment:
 		problem = momentProblem(*f.time, now)

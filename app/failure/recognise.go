@@ -13,15 +13,17 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// transientSQLite are the primary result codes that heal by themselves: a
-// lock, an interrupted statement, memory, disk space, an I/O error, a file
-// that cannot be opened or is read-only for now.
+// transientSQLite reports a primary result code that heals by itself: a lock,
+// an interrupted statement, memory, disk space, an I/O error, a file that
+// cannot be opened or is read-only for now.
 // Source: https://www.sqlite.org/rescode.html
-var transientSQLite = map[int]bool{
-	sqlite3.SQLITE_BUSY: true, sqlite3.SQLITE_LOCKED: true, sqlite3.SQLITE_INTERRUPT: true,
-	sqlite3.SQLITE_NOMEM: true, sqlite3.SQLITE_FULL: true, sqlite3.SQLITE_IOERR: true,
-	sqlite3.SQLITE_CANTOPEN: true, sqlite3.SQLITE_READONLY: true, sqlite3.SQLITE_PROTOCOL: true,
-	sqlite3.SQLITE_SCHEMA: true,
+func transientSQLite(code int) bool {
+	switch code {
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_FULL,
+		sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_SCHEMA:
+		return true
+	}
+	return false
 }
 
 // recognise tells transient errors of drivers and of the network by type.
@@ -31,7 +33,7 @@ func recognise(err error) (Reason, bool) {
 	}
 	var lite *sqlite.Error
 	if errors.As(err, &lite) {
-		return Database, transientSQLite[lite.Code()&0xff]
+		return Database, transientSQLite(lite.Code() & 0xff)
 	}
 	if errors.Is(err, sql.ErrConnDone) || errors.Is(err, driver.ErrBadConn) {
 		return Database, true

@@ -18,6 +18,7 @@ const MaxBytes = 64 << 20
 // Outcome is how a message left the window.
 type Outcome int
 
+// The outcomes, and what they mean to the queue.
 const (
 	Acked    Outcome = iota // handled, or safe elsewhere
 	Nacked                  // failed; to come back after a pause
@@ -65,9 +66,22 @@ func (w *Window) Pass(ctx context.Context, m *message.Message, settled func(Outc
 		case <-m.Nacked():
 			settled(Nacked)
 		case <-w.expired:
-			settled(Returned)
+			settled(last(m))
 		}
 	})
+}
+
+// last is the outcome of a message whose time is over: it may have been told
+// at that very moment.
+func last(m *message.Message) Outcome {
+	select {
+	case <-m.Acked():
+		return Acked
+	case <-m.Nacked():
+		return Nacked
+	default:
+		return Returned
+	}
 }
 
 // Close waits up to grace for the outcome of every message that was passed,

@@ -73,3 +73,21 @@ func TestWindow_CloseWaitsForWhatFinishesInTime(t *testing.T) {
 	<-closed
 	require.Equal(t, window.Acked, <-outcome)
 }
+
+// A message that was acknowledged before Close is not returned, though Close
+// gives no grace.
+func TestWindow_CloseKeepsWhatWasSettledBefore(t *testing.T) {
+	w := window.New()
+	var outcomes []<-chan window.Outcome
+	for range 5000 {
+		_, outcome := pass(w, t.Context())
+		outcomes = append(outcomes, outcome)
+	}
+	for range outcomes {
+		(<-w.Messages()).Ack()
+	}
+	w.Close(0)
+	for _, outcome := range outcomes {
+		require.Equal(t, window.Acked, <-outcome)
+	}
+}

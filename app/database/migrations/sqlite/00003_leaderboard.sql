@@ -2,8 +2,10 @@
 -- The leaderboard's read model. Texts compare bytewise (BINARY).
 
 -- Who wrote which answer; once removed, a tombstone that holds nothing but
--- its key. The version tells the last answer-added: its occurred_at in
--- microseconds since 1970, and at a tie the SHA-256 of its payload.
+-- its key, which begins with answer_id so that new ones share a page. The
+-- version tells which answer-added named the author: the latest by occurred_at,
+-- in microseconds since 1970, UTC, and at a tie the one whose payload has the
+-- larger SHA-256.
 CREATE TABLE leaderboard_answers (
     question_id    TEXT    NOT NULL,
     answer_id      TEXT    NOT NULL,
@@ -11,7 +13,7 @@ CREATE TABLE leaderboard_answers (
     version_at     INTEGER,
     version_digest BLOB,
     author_id      TEXT    NOT NULL DEFAULT '',     -- '': not told
-    PRIMARY KEY (question_id, answer_id),
+    PRIMARY KEY (answer_id, question_id),
     CHECK (removed = (version_at IS NULL))
 ) WITHOUT ROWID;
 

@@ -1,0 +1,139 @@
+package feed
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ErrNotFound is returned by [Store.Question].
+var ErrNotFound = errors.New("no such question")
+
+// MaxAnswers is the most answers that Question returns.
+const MaxAnswers = 1000
+
+// Answer is an answer to a question.
+type Answer struct {
+	AnswerID   string    `json:"answer_id"`
+	AuthorID   string    `json:"author_id"`   // "" when not told
+	Excerpt    string    `json:"excerpt"`     // "" when not told
+	AnsweredAt time.Time `json:"answered_at"` // UTC, microseconds
+}
+
+// Subject counts a subject's questions.
+type Subject struct {
+	Subject    string `json:"subject"`
+	Questions  int    `json:"questions"` // at least 1
+	Unanswered int    `json:"unanswered"`
+}
+
+const (
+	oneQuestion = `SELECT ` + itemColumns + ` FROM questions WHERE question_id = $1 AND asked_at IS NOT NULL`
+	itsAnswers  = `
+SELECT answer_id, author_id, excerpt, answered_at FROM answers
+WHERE question_id = $1 AND NOT removed ORDER BY answered_at, answer_id LIMIT $2`
+	allSubjects = `SELECT subject, questions, unanswered FROM subjects ORDER BY questions DESC, subject`
+	// From each grade to the next by the index: as many steps as grades.
+	allGrades = `
+WITH RECURSIVE g (grade) AS (
+    SELECT min(grade) FROM questions WHERE asked_at IS NOT NULL
+    UNION ALL
+    SELECT (SELECT min(q.grade) FROM questions q WHERE q.asked_at IS NOT NULL AND q.grade > g.grade) FROM g WHERE g.grade IS NOT NULL
+)
+SELECT grade FROM g WHERE grade IS NOT NULL`
+)
+
+// reading is the prepared statements of the reading side.
+type reading struct {
+	list                                map[shape]*sql.Stmt
+	question, answers, subjects, grades *sql.Stmt
+}
+
+func prepareReading(s *statements) reading {
+	r := reading{
+		list:     make(map[shape]*sql.Stmt),
+		question: s.one(oneQuestion),
+		answers:  s.one(itsAnswers),
+		subjects: s.one(allSubjects),
+		grades:   s.one(allGrades),
+	}
+	for _, sh := range shapes() {
+		r.list[sh] = s.one(sh.query())
+	}
+	return r
+}
+
+// Question returns one question and its answers, oldest first, those of the
+// same microsecond by id, at most [MaxAnswers]; both as of one moment. It
+// returns [ErrNotFound], also while only answers are known of the question.
+func (s *Store) Question(ctx context.Context, id string) (Item, []Answer, error) {
+	tx, err := s.db.Read().BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead})
+	if err != nil {
+		return Item{}, nil, fmt.Errorf("feed: reading a question: %w", err)
+	}
+	defer tx.Rollback() //nolint:errcheck // nothing was written
+	item, err := scanItem(tx.StmtContext(ctx, s.reading.question).QueryRowContext(ctx, id).Scan)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Item{}, nil, ErrNotFound
+	}
+	if err != nil {
+		return Item{}, nil, fmt.Errorf("feed: reading a question: %w", err)
+	}
+	rows, err := tx.StmtContext(ctx, s.reading.answers).QueryContext(ctx, id, MaxAnswers)
+	answers, err := collect(rows, err, func(scan func(...any) error) (a Answer, err error) {
+		var at int64
+		err = scan(&a.AnswerID, &a.AuthorID, &a.Excerpt, &at)
+		a.AnsweredAt = instant(at)
+		return a, err
+	})
+	if err != nil {
+		return Item{}, nil, fmt.Errorf("feed: reading answers: %w", err)
+	}
+	return item, answers, nil
+}
+
+// Subjects returns all subjects, most questions first, ties by name.
+func (s *Store) Subjects(ctx context.Context) ([]Subject, error) {
+	rows, err := s.reading.subjects.QueryContext(ctx)
+	subjects, err := collect(rows, err, func(scan func(...any) error) (x Subject, err error) {
+		err = scan(&x.Subject, &x.Questions, &x.Unanswered)
+		return x, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("feed: reading subjects: %w", err)
+	}
+	return subjects, nil
+}
+
+// Grades returns the grades of all questions, each once, in the order of
+// their bytes.
+func (s *Store) Grades(ctx context.Context) ([]string, error) {
+	rows, err := s.reading.grades.QueryContext(ctx)
+	grades, err := collect(rows, err, func(scan func(...any) error) (grade string, err error) {
+		err = scan(&grade)
+		return grade, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("feed: reading grades: %w", err)
+	}
+	return grades, nil
+}
+
+// collect reads all rows of a query with one. The slice is never nil.
+func collect[T any](rows *sql.Rows, err error, one func(scan func(...any) error) (T, error)) ([]T, error) {
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	all := []T{}
+	for rows.Next() {
+		t, err := one(rows.Scan)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, t)
+	}
+	return all, rows.Err()
+}

@@ -1,0 +1,118 @@
+package leaderboard
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/answerfeed/answerfeed/app/database"
+	"github.com/answerfeed/answerfeed/app/event"
+)
+
+func TestCases(t *testing.T) {
+	first, second := put(t, "q1", "a1", "ann", 1, "x"), put(t, "q1", "a1", "bob", 1, "y")
+	larger := "ann"
+	if answerAdded(first.(event.AnswerAdded)).answer.version.before(answerAdded(second.(event.AnswerAdded)).answer.version) {
+		larger = "bob"
+	}
+	for _, test := range []struct {
+		name   string
+		events []happening
+		want   []Author
+	}{
+		{"nothing", nil, []Author{}},
+		{"one answer", []happening{put(t, "q1", "a1", "ann", 1, "")}, []Author{{"ann", 1}}},
+		{"the same again", []happening{put(t, "q1", "a1", "ann", 1, ""), put(t, "q1", "a1", "ann", 1, "")}, []Author{{"ann", 1}}},
+		{"no author", []happening{put(t, "q1", "a1", "", 1, "")}, []Author{}},
+		{"most answers first, ties by id", []happening{put(t, "q1", "a1", "bob", 1, ""), put(t, "q1", "a2", "ann", 1, ""), put(t, "q1", "a3", "cid", 1, ""),
+			put(t, "q1", "a4", "cid", 1, ""), put(t, "q1", "a5", "Zoe", 1, "")}, []Author{{"cid", 2}, {"Zoe", 1}, {"ann", 1}, {"bob", 1}}},
+		{"a later version names another", []happening{put(t, "q1", "a1", "ann", 1, ""), put(t, "q1", "a1", "bob", 2, "")}, []Author{{"bob", 1}}},
+		{"a later version names nobody", []happening{put(t, "q1", "a1", "ann", 1, ""), put(t, "q1", "a1", "", 2, "")}, []Author{}},
+		{"versions of one moment go by digest", []happening{first, second}, []Author{{larger, 1}}},
+		{"removed", []happening{put(t, "q1", "a1", "ann", 1, ""), put(t, "q1", "a2", "ann", 1, ""), gone("q1", "a1")}, []Author{{"ann", 1}}},
+		{"removed for ever", []happening{put(t, "q1", "a1", "ann", 1, ""), gone("q1", "a1"), put(t, "q1", "a1", "ann", 9, "")}, []Author{}},
+		{"one id under two questions", []happening{put(t, "q1", "a1", "ann", 1, ""), put(t, "q2", "a1", "ann", 1, ""), gone("q2", "a1")}, []Author{{"ann", 1}}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			for order, arrange := range map[string]func([]happening){"in order": func([]happening) {}, "backwards": slices.Reverse[[]happening]} {
+				t.Run(order, func(t *testing.T) {
+					events := slices.Clone(test.events)
+					arrange(events)
+					s := newStore(t, openDB(t))
+					for _, e := range events {
+						require.NoError(t, send(t.Context(), s, e))
+					}
+					top, err := s.Top(t.Context(), 10)
+					require.NoError(t, err)
+					require.Equal(t, test.want, top)
+				})
+			}
+		})
+	}
+}
+
+func TestTopLimit(t *testing.T) {
+	s := newStore(t, openDB(t))
+	for i := range 5 {
+		require.NoError(t, send(t.Context(), s, put(t, "q1", fmt.Sprint(i), fmt.Sprint("author ", i), 1, "")))
+	}
+	top, err := s.Top(t.Context(), 3)
+	require.NoError(t, err)
+	require.Equal(t, []Author{{"author 0", 1}, {"author 1", 1}, {"author 2", 1}}, top)
+	for _, limit := range []int{-1, 0, MaxLimit + 1} {
+		_, err := s.Top(t.Context(), limit)
+		require.ErrorContains(t, err, "limit")
+	}
+}
+
+func TestTopHasAnIndex(t *testing.T) {
+	db := openDB(t)
+	var id, parent, unused int
+	var step string
+	rows, err := db.Read().QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+db.SQL(readTop), 5)
+	require.NoError(t, err)
+	defer rows.Close()
+	require.True(t, rows.Next())
+	require.NoError(t, rows.Scan(&id, &parent, &unused, &step))
+	// Going through the index in its own order, as far as the limit.
+	require.Equal(t, "SCAN leaderboard_authors USING COVERING INDEX leaderboard_top", step)
+	require.False(t, rows.Next(), "and no sorting")
+}
+
+func TestRepetitionWritesNothing(t *testing.T) {
+	db := openDB(t)
+	s := newStore(t, db)
+	events := []happening{put(t, "q1", "a1", "ann", 1, ""), put(t, "q1", "a1", "ann", 2, ""), put(t, "q1", "a2", "", 1, ""), gone("q1", "a3")}
+	changed := func() (rows int) {
+		require.NoError(t, db.Update(t.Context(), database.Relaxed, func(ctx context.Context, tx *sql.Tx) error {
+			return tx.QueryRowContext(ctx, `SELECT total_changes()`).Scan(&rows)
+		}))
+		return rows
+	}
+	require.NoError(t, applyBatch(t.Context(), db, s, events))
+	before := changed()
+	require.NotZero(t, before)
+	for _, e := range events {
+		require.NoError(t, send(t.Context(), s, e))
+	}
+	require.Equal(t, before, changed())
+}
+
+func TestClosedStoreRefuses(t *testing.T) {
+	s, err := New(openDB(t), database.Durable)
+	require.NoError(t, err)
+	s.Close()
+	require.ErrorIs(t, send(t.Context(), s, gone("q1", "a1")), database.ErrClosed)
+}
+
+func TestNewNeedsTables(t *testing.T) {
+	db, err := database.Open(t.Context(), database.Config{Driver: database.SQLite, DSN: t.TempDir() + "/empty.db"})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	_, err = New(db, database.Durable)
+	require.ErrorContains(t, err, "leaderboard_answers")
+}

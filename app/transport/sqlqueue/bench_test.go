@@ -1,0 +1,157 @@
+package sqlqueue_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/stretchr/testify/require"
+
+	"github.com/answerfeed/answerfeed/app/database"
+	"github.com/answerfeed/answerfeed/app/transport"
+	"github.com/answerfeed/answerfeed/app/transport/sqlqueue"
+)
+
+// answer is a payload of the usual size.
+var answer = []byte(`{"answer_id":"a1234567","question_id":"q1234567","author_id":"u123456","excerpt":"A derivative is the slope of the tangent: how fast a quantity changes at that very moment, which is all that the formula says.","occurred_at":"2026-05-04T10:20:30.123456Z","event_id":"se:answer:1234567"}`)
+
+func answers(n int) []*message.Message {
+	msgs := make([]*message.Message, n)
+	for i := range msgs {
+		msgs[i] = message.NewMessage(watermill.NewUUID(), answer)
+		msgs[i].Metadata.Set(transport.KeyCorrelationID, "se:answer:1234567")
+	}
+	return msgs
+}
+
+// report tells the rate, and the processor time a message, which other work
+// on the machine disturbs less.
+func report(b *testing.B, n int, took, used time.Duration) {
+	b.Helper()
+	b.ReportMetric(float64(n)/took.Seconds(), "msg/s")
+	b.ReportMetric(float64(used.Microseconds())/float64(n), "cpu-µs/msg")
+}
+
+func BenchmarkPublish(b *testing.B) {
+	b.Run("1 by 100 callers", func(b *testing.B) { publishBy(b, 100, false) })
+	b.Run("1 by 100 callers, beside one whom nobody hears", func(b *testing.B) { publishBy(b, 100, true) })
+	b.Run("500 by 1 caller", func(b *testing.B) {
+		q, _, _ := start(b, sqlqueue.Config{})
+		msgs := answers(500)
+		used := cpu(b)
+		for b.Loop() {
+			require.NoError(b, q.Publisher().Publish(topic, msgs...))
+		}
+		report(b, 500*b.N, b.Elapsed(), cpu(b)-used)
+	})
+}
+
+func publishBy(b *testing.B, callers int, beside bool) {
+	q, _, _ := start(b, sqlqueue.Config{})
+	var all, other sync.WaitGroup
+	ctx, stop := context.WithCancel(b.Context())
+	if beside {
+		other.Go(func() {
+			m := message.NewMessage("x", nil)
+			for ctx.Err() == nil {
+				require.ErrorIs(b, q.Publisher().Publish("nobody", m), transport.ErrNoQueue)
+			}
+		})
+	}
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	used := cpu(b)
+	b.ResetTimer()
+	for range callers {
+		all.Go(func() {
+			m := answers(1)[0]
+			for left.Add(-1) >= 0 {
+				require.NoError(b, q.Publisher().Publish(topic, m))
+			}
+		})
+	}
+	all.Wait()
+	report(b, b.N, b.Elapsed(), cpu(b)-used)
+	b.StopTimer()
+	stop()
+	other.Wait()
+}
+
+// fill puts n messages in the queue, past the publisher.
+func fill(b *testing.B, db *database.DB, n int) {
+	b.Helper()
+	const step = 50_000
+	for n > 0 {
+		require.NoError(b, db.Update(b.Context(), database.Relaxed, func(ctx context.Context, tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < $1)
+				INSERT INTO queue_messages (queue_id, due_at, enqueued_at, uuid, metadata, payload)
+				SELECT 1, i, CAST(unixepoch('subsec') * 1000000 AS INTEGER), hex(randomblob(16)), '{"correlation_id":"se:answer:1234567"}', $2 FROM n`, min(n, step), answer)
+			return err
+		}))
+		n -= step
+	}
+}
+
+// BenchmarkDrain acknowledges 20,000 messages as they come, with a window of
+// 1,000, and with more messages behind.
+func BenchmarkDrain(b *testing.B) {
+	const n = 20_000
+	for _, behind := range []int{0, 300_000} {
+		b.Run(fmt.Sprintf("%d behind", behind), func(b *testing.B) {
+			var took, used time.Duration
+			for b.Loop() {
+				b.StopTimer()
+				q, db, _ := start(b, sqlqueue.Config{})
+				fill(b, db, n+behind)
+				b.StartTimer()
+				began, before := time.Now(), cpu(b)
+				messages := consume(b, q, 1000)
+				for range n {
+					(<-messages).Ack()
+				}
+				took, used = took+time.Since(began), used+cpu(b)-before
+				b.StopTimer()
+				require.NoError(b, q.Close())
+				require.NoError(b, db.Close())
+				b.StartTimer()
+			}
+			report(b, n*b.N, took, used)
+		})
+	}
+}
+
+// BenchmarkOtherProcess tells how long a message takes that another process,
+// for which a second handle stands, publishes to a running consumer: from the
+// call of Publish to the handler. At 200 a second.
+func BenchmarkOtherProcess(b *testing.B) {
+	q, _, path := start(b, sqlqueue.Config{})
+	other, _ := open(b, path, sqlqueue.Config{})
+	messages := consume(b, q, 100)
+	var took []time.Duration
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for b.Loop() {
+		<-tick.C
+		began := time.Now()
+		confirmed := make(chan error, 1)
+		go func() { confirmed <- other.Publisher().Publish(topic, answers(1)...) }()
+		m := next(b, messages)
+		took = append(took, time.Since(began))
+		m.Ack()
+		require.NoError(b, <-confirmed)
+	}
+	slices.Sort(took)
+	at := func(p float64) float64 {
+		return float64(took[min(int(p*float64(len(took))), len(took)-1)].Microseconds()) / 1000
+	}
+	for _, p := range []float64{0.5, 0.9, 0.99, 1} {
+		b.ReportMetric(at(p), fmt.Sprintf("ms_p%g", p*100))
+	}
+}

@@ -1,0 +1,283 @@
+package sqlqueue
+
+import (
+	"context"
+	stdsql "database/sql"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/answerfeed/answerfeed/app/transport"
+	"github.com/answerfeed/answerfeed/app/transport/window"
+)
+
+const (
+	// claimBatch is how many messages one transaction claims at most, so that
+	// acknowledgements never wait long behind it.
+	claimBatch = 512
+	// look is how often an idle queue is looked at without being told of a
+	// change: a net below the notifications, not the way messages are found.
+	look = time.Second
+	// failPause is the pause after a failed transaction, doubling up to
+	// maxFailPause.
+	failPause, maxFailPause = 20 * time.Millisecond, time.Second
+)
+
+// consumer reads one queue. One goroutine, run, owns its state and does all
+// its writing: each round settles what was finished since the last, extends
+// leases, and claims as many messages as have become free, in one
+// transaction. So whatever finishes during a commit shares the next.
+type consumer struct {
+	t      *Transport
+	cfg    transport.Consumer
+	window *window.Window
+	queue  int64
+	statements
+
+	// Settled messages, handed over to run.
+	mu      sync.Mutex
+	settled []settlement
+	ended   bool // run takes no more
+	signal  chan struct{}
+
+	intake context.Context // ends with Subscribe's, or by stop
+	stop   context.CancelFunc
+	done   chan struct{} // run has ended
+
+	// Of run alone.
+	claims  map[*claim]struct{}
+	bytes   int64     // of payload in claims
+	more    bool      // there may be messages to claim now
+	lookAt  time.Time // else: when to look again
+	head    int64     // the size of the message that was next at the last look
+	tight   bool      // it does not fit beside what is in flight
+	extend  time.Time // when leases are next extended
+	failing bool      // the last round failed
+}
+
+// claim is one message that the consumer has claimed.
+type claim struct {
+	consumer  *consumer
+	id, token int64
+	size      int64
+}
+
+type op int
+
+const (
+	opAck       op = iota // delete it
+	opBack                // it comes back after delay
+	opRedeliver           // the same, with new metadata
+	opDead                // it goes to the dead queue, with new metadata
+)
+
+// settlement is what shall happen to a claimed message. Those with done move
+// a message whose handler still runs: its place in the window stays taken
+// until the acknowledgement that follows.
+type settlement struct {
+	claim    *claim
+	op       op
+	delay    time.Duration
+	metadata string
+	done     chan error
+}
+
+func newConsumer(ctx context.Context, t *Transport, cfg transport.Consumer) (*consumer, error) {
+	c := &consumer{
+		t: t, cfg: cfg, window: window.New(),
+		signal: make(chan struct{}, 1), done: make(chan struct{}),
+		claims: map[*claim]struct{}{}, more: true,
+	}
+	err := t.db.Read().QueryRowContext(ctx, t.queries.findQueue, cfg.Name()).Scan(&c.queue)
+	if errors.Is(err, stdsql.ErrNoRows) {
+		return nil, transport.ErrNoQueue
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := c.statements.prepare(ctx, t.db, t.queries); err != nil {
+		return nil, err
+	}
+	c.intake, c.stop = context.WithCancel(ctx)
+	return c, nil
+}
+
+// start runs the consumer until close, or until Subscribe's context ends.
+func (c *consumer) start() {
+	go func() {
+		defer close(c.done)
+		c.run()
+		c.stop()
+		c.end()
+		c.statements.close()
+		c.t.mu.Lock()
+		delete(c.t.consumers, c)
+		c.t.mu.Unlock()
+	}()
+}
+
+// close stops the intake, lets the window drain, and waits for the end.
+func (c *consumer) close() {
+	c.stop()
+	<-c.done
+}
+
+// settle hands a settlement to run. It never blocks.
+func (c *consumer) settle(s settlement) {
+	c.mu.Lock()
+	ended := c.ended
+	if !ended {
+		c.settled = append(c.settled, s)
+	}
+	c.mu.Unlock()
+	if ended {
+		s.refuse()
+		return
+	}
+	select {
+	case c.signal <- struct{}{}:
+	default:
+	}
+}
+
+// end refuses what could not be settled, then and from now on: the message
+// comes back when its lease ends.
+func (c *consumer) end() {
+	c.mu.Lock()
+	c.ended = true
+	left := c.settled
+	c.mu.Unlock()
+	for _, s := range left {
+		s.refuse()
+	}
+}
+
+func (s settlement) refuse() {
+	if s.done != nil {
+		s.done <- transport.ErrClosed
+	}
+}
+
+// run is the consumer's life, in two phases: rounds until the intake ends,
+// then rounds without intake until the window is empty. The end of a phase
+// also ends a round's wait for a database that is locked.
+func (c *consumer) run() {
+	changes, stop := c.t.db.Changes()
+	defer stop()
+	pause := failPause
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	c.extend = time.Now().Add(c.t.cfg.Lease / 3)
+
+	phase, intake := c.intake, true
+	for {
+		signal, changes := c.signal, changes
+		if c.failing { // what happens meanwhile waits for the pause to end
+			signal, changes = nil, nil
+		}
+		select {
+		case <-phase.Done():
+			if !intake {
+				c.finish()
+				return
+			}
+			draining, drained := context.WithCancel(context.Background())
+			go func() { defer drained(); c.window.Close(c.cfg.Grace) }()
+			phase, intake = draining, false
+		case <-signal:
+		case <-changes:
+			c.lookAt = time.Time{}
+		case <-timer.C:
+		}
+		err := c.round(phase, intake)
+		if err != nil && phase.Err() != nil {
+			timer.Reset(0)
+			continue
+		}
+		c.report(err)
+		if err != nil {
+			timer.Reset(pause)
+			pause = min(2*pause, maxFailPause)
+			continue
+		}
+		timer.Reset(c.wait(intake))
+		pause = failPause
+	}
+}
+
+// wait is how long the next round may wait if nothing happens before.
+func (c *consumer) wait(intake bool) time.Duration {
+	d := look
+	if c.leased() {
+		d = min(d, time.Until(c.extend))
+	}
+	if intake && c.room() {
+		if c.more {
+			return 0
+		}
+		d = min(d, time.Until(c.lookAt))
+	}
+	return max(d, 0)
+}
+
+// leased says that there are claims to extend. What was taken at most once has
+// none.
+func (c *consumer) leased() bool { return len(c.claims) > 0 && !c.cfg.AtMostOnce }
+
+func (c *consumer) room() bool {
+	return len(c.claims) < c.cfg.Window && c.bytes < window.MaxBytes
+}
+
+// finish makes the last tries to settle what is left; what cannot be settled
+// comes back when its lease ends.
+func (c *consumer) finish() {
+	ctx, cancel := context.WithTimeout(context.Background(), finishWithin)
+	defer cancel()
+	for {
+		err := c.round(ctx, false)
+		if err == nil || ctx.Err() != nil {
+			c.report(err)
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(failPause):
+		}
+	}
+}
+
+// finishWithin bounds the wait for a locked database while closing.
+const finishWithin = 5 * time.Second
+
+// report logs that rounds fail, or work again: once a change.
+func (c *consumer) report(err error) {
+	if failing := err != nil; failing != c.failing {
+		c.failing = failing
+		if failing {
+			c.t.cfg.Logger.Error("the queue cannot be used; trying again", "queue", c.cfg.Name(), "error", err)
+		} else {
+			c.t.cfg.Logger.Info("the queue can be used again", "queue", c.cfg.Name())
+		}
+	}
+}
+
+// deliver puts a claimed message into the window.
+func (c *consumer) deliver(r row) {
+	m := message.NewMessage(r.uuid, r.payload)
+	m.Metadata = decodeMetadata(r.metadata)
+	ctx := transport.WithDelivery(c.intake, transport.Delivery{Returns: r.deliveries - 1, Claim: r.claim})
+	c.claims[r.claim] = struct{}{}
+	c.bytes += r.claim.size
+	c.window.Pass(ctx, m, func(o window.Outcome) {
+		s := settlement{claim: r.claim, op: opAck}
+		switch o {
+		case window.Nacked:
+			s.op, s.delay = opBack, c.t.cfg.NackPause
+		case window.Returned:
+			s.op = opBack
+		}
+		c.settle(s)
+	})
+}

@@ -1,0 +1,198 @@
+package sqlqueue
+
+import (
+	"context"
+	stdsql "database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/ThreeDotsLabs/watermill"
+	wsql "github.com/ThreeDotsLabs/watermill-sql/v3/pkg/sql"
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/answerfeed/answerfeed/app/database"
+	"github.com/answerfeed/answerfeed/app/transport"
+)
+
+const (
+	// publishBatch is how many Publish calls share one commit.
+	publishBatch = 512
+	// insertRows is how many messages one statement inserts. SQLite looks for
+	// the name of each parameter among all of them, so that the cost of a
+	// statement grows with their square: 512 rows cost a third more than 128.
+	insertRows = 128
+)
+
+// Schema is watermill-sql's SchemaAdapter over the queue table, for its
+// Publisher: that may be built on a transaction of the caller's, so that
+// messages are published when, and only when, it commits; who commits calls
+// [database.DB.Notify], so that consumers of the process look at once.
+// Publishing to a topic without a queue violates a NOT NULL constraint.
+type Schema struct {
+	db      *database.DB
+	queries queries
+}
+
+var _ wsql.SchemaAdapter = (*Schema)(nil)
+
+// NewSchema returns the adapter for the tables with this prefix.
+func NewSchema(db *database.DB, prefix string) *Schema {
+	return &Schema{db: db, queries: newQueries(db, prefix)}
+}
+
+// InsertQuery inserts a row for each message and each queue of the topic, or
+// for the one queue that is named in place of a topic.
+func (s *Schema) InsertQuery(topic string, msgs message.Messages) (wsql.Query, error) {
+	query := s.queries.fanOut
+	if transport.IsQueue(topic) {
+		query = s.queries.direct
+	}
+	args := make([]any, 0, 3*len(msgs)+1)
+	for _, m := range msgs {
+		metadata, err := encodeMetadata(m.Metadata)
+		if err != nil {
+			return wsql.Query{}, err
+		}
+		payload := []byte(m.Payload)
+		if payload == nil { // which would be NULL
+			payload = []byte{}
+		}
+		args = append(args, m.UUID, metadata, payload)
+	}
+	args = append(args, topic)
+	query = strings.NewReplacer("%rows%", database.Rows(len(msgs), 3), "%topic%", "$"+strconv.Itoa(len(args))).Replace(query)
+	return wsql.Query{Query: s.db.SQL(query), Args: args}, nil
+}
+
+// SelectQuery is for watermill-sql's subscriber, which this table is not for.
+func (s *Schema) SelectQuery(string, string, wsql.OffsetsAdapter) wsql.Query { return wsql.Query{} }
+
+// UnmarshalMessage is for watermill-sql's subscriber, which this table is not
+// for.
+func (s *Schema) UnmarshalMessage(wsql.Scanner) (wsql.Row, error) {
+	return wsql.Row{}, errors.New("the queue table is read by its own subscriber")
+}
+
+// SchemaInitializingQueries is empty: the tables come with Transport.Migrate.
+func (s *Schema) SchemaInitializingQueries(string) []wsql.Query { return nil }
+
+// SubscribeIsolationLevel is for watermill-sql's subscriber.
+func (s *Schema) SubscribeIsolationLevel() stdsql.IsolationLevel { return stdsql.LevelDefault }
+
+// publisher shares commits between concurrent Publish calls.
+type publisher struct {
+	db     *database.DB
+	schema *Schema
+	batch  *database.Batcher[*publication]
+}
+
+// publication is one call of Publish.
+type publication struct {
+	topic string
+	msgs  message.Messages
+	// noQueue says that nobody listens to the topic. It is no error of the
+	// batch, in which others published too.
+	noQueue bool
+}
+
+func newPublisher(db *database.DB, schema *Schema) *publisher {
+	p := &publisher{db: db, schema: schema}
+	p.batch = database.NewBatcher(db, database.Durable, publishBatch, p.insert)
+	return p
+}
+
+// Publish returns when the messages are committed and flushed.
+func (p *publisher) Publish(topic string, msgs ...*message.Message) error {
+	if len(msgs) == 0 {
+		return nil
+	}
+	// When the context ends first, the batch is still at work while the
+	// messages are the caller's again, to change as it likes.
+	call := &publication{topic: topic, msgs: make(message.Messages, len(msgs))}
+	for i, m := range msgs {
+		call.msgs[i] = &message.Message{UUID: m.UUID, Metadata: maps.Clone(m.Metadata), Payload: m.Payload}
+	}
+	err := p.batch.Do(msgs[0].Context(), call)
+	switch {
+	case errors.Is(err, database.ErrClosed):
+		err = transport.ErrClosed
+	case err == nil && call.noQueue:
+		err = transport.ErrNoQueue
+	}
+	if err != nil {
+		return fmt.Errorf("publishing %d messages to %s: %w", len(msgs), topic, err)
+	}
+	p.db.Notify()
+	return nil
+}
+
+// Close does nothing: the transport closes its publisher.
+func (p *publisher) Close() error { return nil }
+
+// insert publishes what belongs to one topic together.
+func (p *publisher) insert(_ context.Context, tx *stdsql.Tx, batch []*publication) error {
+	// A new Publisher for each transaction, as its package intends.
+	pub, err := wsql.NewPublisher(tx, wsql.PublisherConfig{SchemaAdapter: p.schema}, watermill.NopLogger{})
+	if err != nil {
+		return fmt.Errorf("making a publisher: %w", err)
+	}
+	byTopic := map[string][]*publication{}
+	for _, call := range batch {
+		byTopic[call.topic] = append(byTopic[call.topic], call)
+	}
+	for topic, calls := range byTopic {
+		var msgs message.Messages
+		for _, call := range calls {
+			call.noQueue = false
+			msgs = append(msgs, call.msgs...)
+		}
+		err := insertAll(pub, topic, msgs)
+		if database.NotNull(err) || errors.Is(err, wsql.ErrInvalidTopicName) {
+			// SQLite has undone the statement and nothing else.
+			for _, call := range calls {
+				call.noQueue = true
+			}
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func insertAll(pub *wsql.Publisher, topic string, msgs message.Messages) error {
+	for chunk := range slices.Chunk(msgs, insertRows) {
+		if err := pub.Publish(topic, chunk...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func encodeMetadata(m message.Metadata) (string, error) {
+	if len(m) == 0 {
+		return "{}", nil
+	}
+	b, err := json.Marshal(m)
+	if err != nil {
+		return "", fmt.Errorf("encoding metadata: %w", err)
+	}
+	return string(b), nil
+}
+
+// decodeMetadata never fails: what is no object of strings is kept as text
+// under a key of its own, for the dead letter.
+func decodeMetadata(text string) message.Metadata {
+	m := message.Metadata{}
+	if text == "{}" {
+		return m
+	}
+	if err := json.Unmarshal([]byte(text), &m); err != nil || m == nil {
+		return message.Metadata{transport.KeyBadMetadata: text}
+	}
+	return m
+}

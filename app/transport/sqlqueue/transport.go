@@ -1,0 +1,241 @@
+package sqlqueue
+
+import (
+	"context"
+	stdsql "database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/answerfeed/answerfeed/app/database"
+	"github.com/answerfeed/answerfeed/app/transport"
+)
+
+// Config says where the queue table is and how claims live.
+type Config struct {
+	// Prefix is put before each table's name: [a-z0-9_-]{0,32}. Defaults to
+	// none.
+	Prefix string
+	// Lease is how long a claim lasts without being extended: the time after
+	// which the messages of a worker that died are delivered to others. A
+	// living worker extends it as long as a handler works. Defaults to 15 s.
+	Lease time.Duration
+	// NackPause is the least time before a nacked message comes back.
+	// Defaults to 1 s.
+	NackPause time.Duration
+	// Logger defaults to slog.Default().
+	Logger *slog.Logger
+}
+
+var validPrefix = regexp.MustCompile(`^[a-z0-9_-]{0,32}$`)
+
+func (c *Config) setDefaults() error {
+	if !validPrefix.MatchString(c.Prefix) {
+		return fmt.Errorf("prefix %q: it may have up to 32 of a-z, 0-9, _ and -", c.Prefix)
+	}
+	if c.Lease <= 0 {
+		c.Lease = 15 * time.Second
+	}
+	if c.NackPause <= 0 {
+		c.NackPause = time.Second
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return nil
+}
+
+// pruneBatch bounds one transaction of Prune.
+const pruneBatch = 1000
+
+// Transport is the queue table as a [transport.Transport].
+type Transport struct {
+	db        *database.DB
+	cfg       Config
+	queries   queries
+	publisher *publisher
+
+	mu        sync.Mutex
+	consumers map[*consumer]struct{}
+	closed    bool
+}
+
+var _ transport.Transport = (*Transport)(nil)
+
+// New returns a transport on db, which stays the caller's to close, after it.
+func New(db *database.DB, cfg Config) (*Transport, error) {
+	if err := cfg.setDefaults(); err != nil {
+		return nil, fmt.Errorf("SQL transport: %w", err)
+	}
+	s := NewSchema(db, cfg.Prefix)
+	return &Transport{
+		db: db, cfg: cfg, queries: s.queries,
+		publisher: newPublisher(db, s),
+		consumers: map[*consumer]struct{}{},
+	}, nil
+}
+
+// Migrate makes the tables, and the queues of the subscriptions.
+func (t *Transport) Migrate(ctx context.Context, subs []transport.Subscription) error {
+	if err := t.db.MigrateSchema(ctx, schema(t.cfg.Prefix)); err != nil {
+		return err
+	}
+	return t.db.Update(ctx, database.Durable, func(ctx context.Context, tx *stdsql.Tx) error {
+		for _, s := range subs {
+			for dead, name := range []string{s.Queue(), s.DeadQueue()} {
+				if _, err := tx.ExecContext(ctx, t.queries.addQueue, name, s.Topic, s.Handler, dead); err != nil {
+					return fmt.Errorf("adding queue %s: %w", name, err)
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// Check reports, as [database.ErrSchema], that Migrate has not been run.
+func (t *Transport) Check(ctx context.Context) error {
+	return t.db.CheckSchema(ctx, schema(t.cfg.Prefix))
+}
+
+// Prune removes the handler's queues, then in small steps the messages of
+// queues that are no more: also those that an earlier Prune, which did not
+// come to its end, left behind.
+func (t *Transport) Prune(ctx context.Context, handler string) (names []string, err error) {
+	err = t.db.Update(ctx, database.Durable, func(ctx context.Context, tx *stdsql.Tx) error {
+		names, err = column[string](tx.QueryContext(ctx, t.queries.dropQueues, handler))
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("removing the queues of %s: %w", handler, err)
+	}
+	slices.Sort(names)
+	orphans, err := column[int64](t.db.Read().QueryContext(ctx, t.queries.orphans))
+	if err != nil {
+		return names, fmt.Errorf("looking for messages without a queue: %w", err)
+	}
+	for _, queue := range orphans {
+		for removed := int64(pruneBatch); removed == pruneBatch; {
+			err := t.db.Update(ctx, database.Relaxed, func(ctx context.Context, tx *stdsql.Tx) error {
+				result, err := tx.ExecContext(ctx, t.queries.dropMessages, queue, pruneBatch)
+				if err != nil {
+					return err
+				}
+				removed, err = result.RowsAffected()
+				return err
+			})
+			if err != nil {
+				return names, fmt.Errorf("removing messages without a queue: %w", err)
+			}
+		}
+	}
+	return names, nil
+}
+
+// column reads the only column of a query's rows.
+func column[T any](rows *stdsql.Rows, err error) ([]T, error) {
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []T
+	for rows.Next() {
+		var v T
+		if err := rows.Scan(&v); err != nil {
+			return nil, err
+		}
+		all = append(all, v)
+	}
+	return all, rows.Err()
+}
+
+// Publisher returns the shared publisher.
+func (t *Transport) Publisher() message.Publisher { return t.publisher }
+
+// Redeliver puts the message back with a delay, in place.
+func (t *Transport) Redeliver(ctx context.Context, m *message.Message, delay time.Duration) error {
+	return t.move(ctx, m, settlement{op: opRedeliver, delay: delay})
+}
+
+// DeadLetter moves the message to its handler's dead queue, in place.
+func (t *Transport) DeadLetter(ctx context.Context, m *message.Message) error {
+	return t.move(ctx, m, settlement{op: opDead})
+}
+
+func (t *Transport) move(ctx context.Context, m *message.Message, s settlement) error {
+	d, _ := transport.DeliveryOf(m)
+	claim, ok := d.Claim.(*claim)
+	if !ok || claim.consumer.cfg.AtMostOnce {
+		return errors.New("moving a message: it was not delivered by this transport with at-least-once")
+	}
+	metadata, err := encodeMetadata(m.Metadata)
+	if err != nil {
+		return fmt.Errorf("moving a message of %s: %w", claim.consumer.cfg.Name(), err)
+	}
+	s.claim, s.metadata, s.done = claim, metadata, make(chan error, 1)
+	claim.consumer.settle(s)
+	select {
+	case err := <-s.done:
+		if err != nil {
+			return fmt.Errorf("moving a message of %s: %w", claim.consumer.cfg.Name(), err)
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("moving a message of %s: %w", claim.consumer.cfg.Name(), ctx.Err())
+	}
+}
+
+// Backlog counts the messages of each handler and topic.
+func (t *Transport) Backlog(ctx context.Context) ([]transport.Backlog, error) {
+	rows, err := t.db.Read().QueryContext(ctx, t.queries.backlog)
+	if err != nil {
+		return nil, fmt.Errorf("counting the backlog: %w", err)
+	}
+	defer rows.Close()
+	var all []transport.Backlog
+	for rows.Next() {
+		var b transport.Backlog
+		var dead bool
+		var oldest int64
+		if err := rows.Scan(&b.Topic, &b.Handler, &dead, &b.Ready, &b.InFlight, &b.Delayed, &oldest); err != nil {
+			return nil, fmt.Errorf("counting the backlog: %w", err)
+		}
+		if dead { // the row of the queue itself comes before it
+			all[len(all)-1].Dead = b.Ready + b.InFlight + b.Delayed
+			continue
+		}
+		b.Oldest = time.Duration(max(oldest, 0)) * time.Microsecond
+		all = append(all, b)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("counting the backlog: %w", err)
+	}
+	return all, nil
+}
+
+// Ping asks the database for an answer.
+func (t *Transport) Ping(ctx context.Context) error { return t.db.Ping(ctx) }
+
+// Close closes what still consumes, with the grace that it has, and then
+// publishing.
+func (t *Transport) Close() error {
+	t.mu.Lock()
+	t.closed = true
+	open := make([]*consumer, 0, len(t.consumers))
+	for c := range t.consumers {
+		open = append(open, c)
+	}
+	t.mu.Unlock()
+	var wg sync.WaitGroup
+	for _, c := range open {
+		wg.Go(func() { c.close() })
+	}
+	wg.Wait()
+	t.publisher.batch.Close()
+	return nil
+}
