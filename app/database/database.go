@@ -83,16 +83,6 @@ func (db *DB) Ping(ctx context.Context) error {
 	return nil
 }
 
-// Prepare prepares a statement for use in Update, by tx.StmtContext. Its
-// placeholders are $1, $2, …. The caller closes it.
-func (db *DB) Prepare(ctx context.Context, query string) (*sql.Stmt, error) {
-	stmt, err := db.write.PrepareContext(ctx, db.SQL(query))
-	if err != nil {
-		return nil, fmt.Errorf("preparing a statement: %w", err)
-	}
-	return stmt, nil
-}
-
 // Update runs fn in one write transaction and commits it. When fn fails, or
 // ctx ends, nothing of it stays and the error is returned as it is wrapped.
 // fn must touch nothing but tx, since it may be run again by callers.
@@ -116,8 +106,26 @@ func (db *DB) Update(ctx context.Context, d Durability, fn func(ctx context.Cont
 	return nil
 }
 
-// SQL turns a query with placeholders $1, $2, … into the dialect's form.
-func (db *DB) SQL(query string) string { return strings.ReplaceAll(query, "$", "?") }
+// SQL turns a query with placeholders $1, $2, … into the dialect's form. When
+// they come in sequence, as in many rows of values, SQLite is spared their
+// numbers: it looks at all it has for each.
+func (db *DB) SQL(query string) string {
+	var bare strings.Builder
+	rest := query
+	for next := 1; ; next++ {
+		before, after, found := strings.Cut(rest, "$")
+		bare.WriteString(before)
+		if !found {
+			return bare.String()
+		}
+		number := after[:len(after)-len(strings.TrimLeft(after, "0123456789"))]
+		if number != strconv.Itoa(next) {
+			return strings.ReplaceAll(query, "$", "?")
+		}
+		bare.WriteByte('?')
+		rest = after[len(number):]
+	}
+}
 
 // Rows writes n rows of cols placeholders: ($1,$2),($3,$4) for 2 and 2.
 func Rows(n, cols int) string {

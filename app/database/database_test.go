@@ -131,3 +131,17 @@ func TestCheck_OldAndForbiddingSchemas(t *testing.T) {
 		require.ErrorContains(t, err, "run a newer worker")
 	}
 }
+
+func TestSQL_NumbersPlaceholdersOnlyWhereTheyAreOutOfSequence(t *testing.T) {
+	db := migrated(t)
+	for query, want := range map[string]string{
+		"SELECT 1":                         "SELECT 1",
+		"VALUES ($1, $2), ($3, $4)":        "VALUES (?, ?), (?, ?)",
+		"SELECT $1 WHERE $1 > $2":          "SELECT ?1 WHERE ?1 > ?2",
+		"SELECT $2, $1":                    "SELECT ?2, ?1",
+		"SELECT $1, $2, $3, $4, $5, $6":    "SELECT ?, ?, ?, ?, ?, ?",
+		database.Rows(6, 2) + " LIMIT $13": "(?,?),(?,?),(?,?),(?,?),(?,?),(?,?) LIMIT ?",
+	} {
+		require.Equal(t, want, db.SQL(query))
+	}
+}

@@ -70,8 +70,12 @@ func checkFile(path string) error {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return fmt.Errorf("opening %s: it is a directory; name a file", path)
 	}
-	if _, err := os.Stat(filepath.Dir(path)); err != nil {
+	dir, err := os.Stat(filepath.Dir(path))
+	if err != nil {
 		return fmt.Errorf("opening %s: its directory cannot be used: %w", path, err)
+	}
+	if !dir.IsDir() {
+		return fmt.Errorf("opening %s: its directory cannot be used: %s is a file", path, filepath.Dir(path))
 	}
 	return nil
 }

@@ -53,8 +53,8 @@ func (s *Store) readQuestions(ctx context.Context, tx *sql.Tx, questions []*ques
 		if err != nil {
 			return err
 		}
-		r.known, r.askedAt, r.version.at = asked.Valid, asked.Int64, versionAt.Int64
-		copy(r.version.digest[:], digest)
+		r.known, r.askedAt, r.version.At = asked.Valid, asked.Int64, versionAt.Int64
+		copy(r.version.Digest[:], digest)
 		r.firstAt, r.lastAt = first.Int64, latest.Int64
 		questions[place].before = r
 		return nil
@@ -84,8 +84,8 @@ func (s *Store) readAnswers(ctx context.Context, tx *sql.Tx, answers []*answerEd
 		if gone {
 			a.life = removed
 		}
-		a.answeredAt, a.version.at = answered.Int64, versionAt.Int64
-		copy(a.version.digest[:], digest)
+		a.answeredAt, a.version.At = answered.Int64, versionAt.Int64
+		copy(a.version.Digest[:], digest)
 		answers[place].before = a
 		return nil
 	})
@@ -99,10 +99,10 @@ func (s *Store) writeAnswers(ctx context.Context, tx *sql.Tx, answers []*answerE
 		}
 		gone := a.after.life == removed
 		values = append(values, a.of.id, a.id, gone,
-			unless(gone, a.after.answeredAt), unless(gone, a.after.version.at), unless(gone, a.after.version.digest[:]),
+			unless(gone, a.after.answeredAt), unless(gone, a.after.version.At), unless(gone, a.after.version.Digest[:]),
 			a.after.authorID, a.after.excerpt)
 	}
-	return s.writing.answer.exec(ctx, tx, values)
+	return s.writing.answer.Exec(ctx, tx, values)
 }
 
 // refresh looks up the first and the last answer of the questions that lost
@@ -139,7 +139,7 @@ func (s *Store) writeQuestions(ctx context.Context, tx *sql.Tx, questions []*que
 		switch {
 		case q.before == q.after:
 		case !q.before.stored || q.before.question != r.question:
-			whole = append(whole, q.id, unless(!r.known, r.askedAt), unless(!r.known, r.version.at), unless(!r.known, r.version.digest[:]),
+			whole = append(whole, q.id, unless(!r.known, r.askedAt), unless(!r.known, r.version.At), unless(!r.known, r.version.Digest[:]),
 				r.subject, r.grade, r.authorID, r.title, r.excerpt)
 			whole = append(whole, sums...)
 		case q.before.answered() != r.answered():
@@ -148,13 +148,13 @@ func (s *Store) writeQuestions(ctx context.Context, tx *sql.Tx, questions []*que
 			tallies = append(append(tallies, q.id), sums...)
 		}
 	}
-	if err := s.writing.question.exec(ctx, tx, whole); err != nil {
+	if err := s.writing.question.Exec(ctx, tx, whole); err != nil {
 		return err
 	}
-	if err := s.writing.turn.exec(ctx, tx, turns); err != nil {
+	if err := s.writing.turn.Exec(ctx, tx, turns); err != nil {
 		return err
 	}
-	return s.writing.tally.exec(ctx, tx, tallies)
+	return s.writing.tally.Exec(ctx, tx, tallies)
 }
 
 func (s *Store) writeSubjects(ctx context.Context, tx *sql.Tx, questions []*questionEdit) error {
@@ -174,7 +174,7 @@ func (s *Store) writeSubjects(ctx context.Context, tx *sql.Tx, questions []*ques
 			shrunk = append(shrunk, name)
 		}
 	}
-	if err := s.writing.count.exec(ctx, tx, values); err != nil || len(shrunk) == 0 {
+	if err := s.writing.count.Exec(ctx, tx, values); err != nil || len(shrunk) == 0 {
 		return err
 	}
 	list, err := json.Marshal(shrunk)

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/answerfeed/answerfeed/app/database"
 )
 
 // ErrNotFound is returned by [Store.Question].
@@ -51,16 +53,16 @@ type reading struct {
 	question, answers, subjects, grades *sql.Stmt
 }
 
-func prepareReading(s *statements) reading {
+func prepareReading(s *database.Statements) reading {
 	r := reading{
 		list:     make(map[shape]*sql.Stmt),
-		question: s.one(oneQuestion),
-		answers:  s.one(itsAnswers),
-		subjects: s.one(allSubjects),
-		grades:   s.one(allGrades),
+		question: s.One(oneQuestion),
+		answers:  s.One(itsAnswers),
+		subjects: s.One(allSubjects),
+		grades:   s.One(allGrades),
 	}
 	for _, sh := range shapes() {
-		r.list[sh] = s.one(sh.query())
+		r.list[sh] = s.One(sh.query())
 	}
 	return r
 }

@@ -1,25 +1,8 @@
 package feed
 
 import (
-	"bytes"
-
 	"github.com/answerfeed/answerfeed/app/event"
 )
-
-// version orders what was said of one question or answer. The later one
-// counts; at the same microsecond the one with the larger digest, which is
-// arbitrary but the same for everybody. Two payloads with one digest are one.
-type version struct {
-	at     int64 // occurred_at, microseconds since 1970
-	digest event.Digest
-}
-
-func (v version) before(o version) bool {
-	if v.at != o.at {
-		return v.at < o.at
-	}
-	return bytes.Compare(v.digest[:], o.digest[:]) < 0
-}
 
 // question is the register of one question. Its zero value is the identity
 // of merge: nothing is known of the question but perhaps its answers.
@@ -27,7 +10,7 @@ type question struct {
 	known   bool
 	askedAt int64 // the earliest occurred_at
 	// What follows is of the latest version.
-	version                                  version
+	version                                  event.Version
 	title, excerpt, subject, grade, authorID string
 }
 
@@ -39,7 +22,7 @@ func (q question) merge(o question) question {
 		return q
 	}
 	merged := q
-	if q.version.before(o.version) {
+	if q.version.Before(o.version) {
 		merged = o
 	}
 	merged.askedAt = min(q.askedAt, o.askedAt)
@@ -63,7 +46,7 @@ type answer struct {
 	life       life
 	answeredAt int64 // the earliest occurred_at
 	// What follows is of the latest version.
-	version           version
+	version           event.Version
 	authorID, excerpt string
 }
 
@@ -75,7 +58,7 @@ func (a answer) merge(o answer) answer {
 		return o
 	}
 	merged := a
-	if a.version.before(o.version) {
+	if a.version.Before(o.version) {
 		merged = o
 	}
 	merged.answeredAt = min(a.answeredAt, o.answeredAt)

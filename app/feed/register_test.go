@@ -52,20 +52,3 @@ func requireSemilattice[R any](t *rapid.T, registers *rapid.Generator[R], merge 
 	require.Equal(t, a, merge(zero, a), "zero is the identity")
 	require.Equal(t, a, merge(a, zero), "zero is the identity")
 }
-
-func TestVersionOrder(t *testing.T) {
-	small, large := event.Digest{1}, event.Digest{1, 2}
-	for _, test := range []struct {
-		name  string
-		v, o  version
-		first bool
-	}{
-		{"earlier", version{1, large}, version{2, small}, true},
-		{"later", version{2, small}, version{1, large}, false},
-		{"same time, smaller digest", version{1, small}, version{1, large}, true},
-		{"same time, larger digest", version{1, large}, version{1, small}, false},
-		{"the same", version{1, small}, version{1, small}, false},
-	} {
-		t.Run(test.name, func(t *testing.T) { require.Equal(t, test.first, test.v.before(test.o)) })
-	}
-}

@@ -1,6 +1,10 @@
 package feed
 
-import "database/sql"
+import (
+	"database/sql"
+
+	"github.com/answerfeed/answerfeed/app/database"
+)
 
 // What differs by dialect is here, and only here.
 //
@@ -76,19 +80,19 @@ ON CONFLICT (subject) DO UPDATE SET questions = subjects.questions + excluded.qu
 // writing is the prepared statements of the writing side.
 type writing struct {
 	questions, answers, ends, drop       *sql.Stmt
-	question, tally, turn, answer, count bulk
+	question, tally, turn, answer, count database.Bulk
 }
 
-func prepareWriting(s *statements) writing {
+func prepareWriting(s *database.Statements) writing {
 	return writing{
-		questions: s.one(readQuestions),
-		answers:   s.one(readAnswers),
-		ends:      s.one(readEnds),
-		drop:      s.one(dropSubjects),
-		question:  s.bulk(insertQuestion, 14, updateQuestion),
-		tally:     s.bulk(insertTally, 6, updateTally),
-		turn:      s.bulk(insertTally, 6, updateTurn),
-		answer:    s.bulk(insertAnswer, 8, updateAnswer),
-		count:     s.bulk(insertSubject, 3, addSubject),
+		questions: s.One(readQuestions),
+		answers:   s.One(readAnswers),
+		ends:      s.One(readEnds),
+		drop:      s.One(dropSubjects),
+		question:  s.Bulk(insertQuestion, 14, updateQuestion),
+		tally:     s.Bulk(insertTally, 6, updateTally),
+		turn:      s.Bulk(insertTally, 6, updateTurn),
+		answer:    s.Bulk(insertAnswer, 8, updateAnswer),
+		count:     s.Bulk(insertSubject, 3, addSubject),
 	}
 }

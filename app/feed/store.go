@@ -2,7 +2,6 @@ package feed
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 
@@ -19,8 +18,8 @@ const batchSize = 512
 // valid UTF-8 and sets the digest.
 type Store struct {
 	db         *database.DB
-	toWrite    statements
-	toRead     statements
+	toWrite    *database.Statements
+	toRead     *database.Statements
 	writing    writing
 	reading    reading
 	committing *database.Batcher[change]
@@ -31,16 +30,14 @@ type Store struct {
 func New(db *database.DB, d database.Durability) (*Store, error) {
 	s := &Store{
 		db:      db,
-		toWrite: statements{prepare: db.Prepare},
-		toRead: statements{prepare: func(ctx context.Context, query string) (*sql.Stmt, error) {
-			return db.Read().PrepareContext(ctx, db.SQL(query))
-		}},
+		toWrite: db.ToWrite(),
+		toRead:  db.ToRead(),
 	}
-	s.writing = prepareWriting(&s.toWrite)
-	s.reading = prepareReading(&s.toRead)
-	if err := errors.Join(s.toWrite.err, s.toRead.err); err != nil {
-		s.toWrite.close()
-		s.toRead.close()
+	s.writing = prepareWriting(s.toWrite)
+	s.reading = prepareReading(s.toRead)
+	if err := errors.Join(s.toWrite.Err(), s.toRead.Err()); err != nil {
+		s.toWrite.Close()
+		s.toRead.Close()
 		return nil, fmt.Errorf("feed: %w", err)
 	}
 	s.committing = database.NewBatcher(db, d, batchSize, s.apply)
@@ -51,8 +48,8 @@ func New(db *database.DB, d database.Durability) (*Store, error) {
 // stays open; nothing may be called afterwards.
 func (s *Store) Close() {
 	s.committing.Close()
-	s.toWrite.close()
-	s.toRead.close()
+	s.toWrite.Close()
+	s.toRead.Close()
 }
 
 // QuestionAdded takes a question in, or a later version of one. It returns

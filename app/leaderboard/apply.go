@@ -85,8 +85,8 @@ func (s *Store) read(ctx context.Context, tx *sql.Tx, edits []*edit) error {
 		if gone {
 			a.life = removed
 		}
-		a.version.at = versionAt.Int64
-		copy(a.version.digest[:], digest)
+		a.version.At = versionAt.Int64
+		copy(a.version.Digest[:], digest)
 		edits[place].before = a
 	}
 	return rows.Err()
@@ -101,10 +101,10 @@ func (s *Store) writeAnswers(ctx context.Context, tx *sql.Tx, edits []*edit) err
 			values = append(values, e.key.questionID, e.key.answerID, true, nil, nil, "")
 		default:
 			values = append(values, e.key.questionID, e.key.answerID, false,
-				e.after.version.at, e.after.version.digest[:], e.after.authorID)
+				e.after.version.At, e.after.version.Digest[:], e.after.authorID)
 		}
 	}
-	return s.answer.exec(ctx, tx, values)
+	return s.answer.Exec(ctx, tx, values)
 }
 
 func (s *Store) writeAuthors(ctx context.Context, tx *sql.Tx, differences map[string]int) error {
@@ -120,7 +120,7 @@ func (s *Store) writeAuthors(ctx context.Context, tx *sql.Tx, differences map[st
 			shrunk = append(shrunk, id)
 		}
 	}
-	if err := s.author.exec(ctx, tx, values); err != nil || len(shrunk) == 0 {
+	if err := s.author.Exec(ctx, tx, values); err != nil || len(shrunk) == 0 {
 		return err
 	}
 	list, err := json.Marshal(shrunk)

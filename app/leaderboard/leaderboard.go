@@ -35,11 +35,11 @@ type Author struct {
 // What it is given must have been decoded by package event, which sees to ids
 // of valid UTF-8 and sets the digest.
 type Store struct {
-	toWrite    statements
-	toRead     statements
+	toWrite    *database.Statements
+	toRead     *database.Statements
 	answers    *sql.Stmt
-	answer     bulk
-	author     bulk
+	answer     database.Bulk
+	author     database.Bulk
 	drop       *sql.Stmt
 	top        *sql.Stmt
 	committing *database.Batcher[change]
@@ -49,19 +49,17 @@ type Store struct {
 // what a commit must survive before an event counts as taken in.
 func New(db *database.DB, d database.Durability) (*Store, error) {
 	s := &Store{
-		toWrite: statements{prepare: db.Prepare},
-		toRead: statements{prepare: func(ctx context.Context, query string) (*sql.Stmt, error) {
-			return db.Read().PrepareContext(ctx, db.SQL(query))
-		}},
+		toWrite: db.ToWrite(),
+		toRead:  db.ToRead(),
 	}
-	s.answers = s.toWrite.one(readAnswers)
-	s.answer = s.toWrite.bulk(insertAnswer, 6, updateAnswer)
-	s.author = s.toWrite.bulk(insertAuthor, 2, addAuthor)
-	s.drop = s.toWrite.one(dropAuthors)
-	s.top = s.toRead.one(readTop)
-	if err := errors.Join(s.toWrite.err, s.toRead.err); err != nil {
-		s.toWrite.close()
-		s.toRead.close()
+	s.answers = s.toWrite.One(readAnswers)
+	s.answer = s.toWrite.Bulk(insertAnswer, 6, updateAnswer)
+	s.author = s.toWrite.Bulk(insertAuthor, 2, addAuthor)
+	s.drop = s.toWrite.One(dropAuthors)
+	s.top = s.toRead.One(readTop)
+	if err := errors.Join(s.toWrite.Err(), s.toRead.Err()); err != nil {
+		s.toWrite.Close()
+		s.toRead.Close()
 		return nil, fmt.Errorf("leaderboard: %w", err)
 	}
 	s.committing = database.NewBatcher(db, d, batchSize, s.apply)
@@ -72,8 +70,8 @@ func New(db *database.DB, d database.Durability) (*Store, error) {
 // stays open; nothing may be called afterwards.
 func (s *Store) Close() {
 	s.committing.Close()
-	s.toWrite.close()
-	s.toRead.close()
+	s.toWrite.Close()
+	s.toRead.Close()
 }
 
 // AnswerAdded counts an answer for its author, or moves it to the author whom

@@ -16,7 +16,7 @@ import (
 func TestCases(t *testing.T) {
 	first, second := put(t, "q1", "a1", "ann", 1, "x"), put(t, "q1", "a1", "bob", 1, "y")
 	larger := "ann"
-	if answerAdded(first.(event.AnswerAdded)).answer.version.before(answerAdded(second.(event.AnswerAdded)).answer.version) {
+	if answerAdded(first.(event.AnswerAdded)).answer.version.Before(answerAdded(second.(event.AnswerAdded)).answer.version) {
 		larger = "bob"
 	}
 	for _, test := range []struct {

@@ -1,28 +1,12 @@
 package leaderboard
 
 import (
-	"bytes"
 	"cmp"
 	"maps"
 	"slices"
 
 	"github.com/answerfeed/answerfeed/app/event"
 )
-
-// version orders what was said of one answer. The later one counts; at the
-// same microsecond the one with the larger digest, which is arbitrary but the
-// same for everybody. Two payloads with one digest are one.
-type version struct {
-	at     int64 // occurred_at, microseconds since 1970
-	digest event.Digest
-}
-
-func (v version) before(o version) bool {
-	if v.at != o.at {
-		return v.at < o.at
-	}
-	return bytes.Compare(v.digest[:], o.digest[:]) < 0
-}
 
 // life is where an answer stands. The larger ends the smaller: removed is for
 // ever, whatever was or will be added.
@@ -38,7 +22,7 @@ const (
 // merge. What is removed keeps nothing else.
 type answer struct {
 	life     life
-	version  version
+	version  event.Version
 	authorID string // of the latest version; "": not told
 }
 
@@ -46,7 +30,7 @@ func (a answer) merge(o answer) answer {
 	switch {
 	case a.life > o.life:
 		return a
-	case a.life < o.life, a.version.before(o.version):
+	case a.life < o.life, a.version.Before(o.version):
 		return o
 	}
 	return a
@@ -66,7 +50,7 @@ type change struct {
 
 func answerAdded(e event.AnswerAdded) change {
 	return change{key{e.QuestionID, e.AnswerID}, answer{
-		life: live, version: version{e.OccurredAt.UnixMicro(), e.Digest}, authorID: e.AuthorID,
+		life: live, version: event.Version{At: e.OccurredAt.UnixMicro(), Digest: e.Digest}, authorID: e.AuthorID,
 	}}
 }
 

@@ -32,6 +32,9 @@ type Transport interface {
 	// Migrate makes the queues of these subscriptions, and whatever else the
 	// transport needs, or brings them up to date. Queues of others stay.
 	Migrate(ctx context.Context, subs []Subscription) error
+	// Check reports what Migrate would have to make first: the queues of
+	// these subscriptions, and whatever else the transport needs.
+	Check(ctx context.Context, subs []Subscription) error
 	// Prune removes the queues of a handler, with the messages in them, and
 	// returns their names.
 	Prune(ctx context.Context, handler string) ([]string, error)

@@ -97,7 +97,7 @@ func newConsumer(ctx context.Context, t *Transport, cfg transport.Consumer) (*co
 	if err != nil {
 		return nil, err
 	}
-	if err := c.statements.prepare(ctx, t.db, t.queries); err != nil {
+	if c.statements, err = prepare(t.db, t.queries); err != nil {
 		return nil, err
 	}
 	c.intake, c.stop = context.WithCancel(ctx)
@@ -111,7 +111,7 @@ func (c *consumer) start() {
 		c.run()
 		c.stop()
 		c.end()
-		c.statements.close()
+		c.statements.all.Close()
 		c.t.mu.Lock()
 		delete(c.t.consumers, c)
 		c.t.mu.Unlock()

@@ -18,32 +18,20 @@ import (
 // statements are prepared once a consumer: SQLite parses at each use else.
 type statements struct {
 	claim, take, ack, back, extendAll, redeliver, dead *stdsql.Stmt
-	all                                                []*stdsql.Stmt
+	all                                                *database.Statements
 }
 
-func (s *statements) prepare(ctx context.Context, db *database.DB, q queries) error {
-	for _, p := range []struct {
-		stmt  **stdsql.Stmt
-		query string
-	}{
-		{&s.claim, q.claim}, {&s.take, q.take}, {&s.ack, q.ack}, {&s.back, q.back},
-		{&s.extendAll, q.extend}, {&s.redeliver, q.redeliver}, {&s.dead, q.dead},
-	} {
-		stmt, err := db.Prepare(ctx, p.query)
-		if err != nil {
-			s.close()
-			return err
-		}
-		*p.stmt = stmt
-		s.all = append(s.all, stmt)
+func prepare(db *database.DB, q queries) (statements, error) {
+	all := db.ToWrite()
+	s := statements{
+		claim: all.One(q.claim), take: all.One(q.take), ack: all.One(q.ack), back: all.One(q.back),
+		extendAll: all.One(q.extend), redeliver: all.One(q.redeliver), dead: all.One(q.dead), all: all,
 	}
-	return nil
-}
-
-func (s *statements) close() {
-	for _, stmt := range s.all {
-		stmt.Close() // only frees memory
+	if err := all.Err(); err != nil {
+		all.Close()
+		return statements{}, err
 	}
+	return s, nil
 }
 
 // row is a message as it was claimed.

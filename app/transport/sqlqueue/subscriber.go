@@ -72,7 +72,7 @@ func (t *Transport) consume(ctx context.Context, cfg transport.Consumer) (*consu
 	if t.closed {
 		t.mu.Unlock()
 		c.stop()
-		c.statements.close()
+		c.statements.all.Close()
 		return nil, fmt.Errorf("subscribing to %s: %w", cfg.Name(), transport.ErrClosed)
 	}
 	t.consumers[c] = struct{}{}

@@ -98,9 +98,25 @@ func (t *Transport) Migrate(ctx context.Context, subs []transport.Subscription) 
 	})
 }
 
-// Check reports, as [database.ErrSchema], that Migrate has not been run.
-func (t *Transport) Check(ctx context.Context) error {
-	return t.db.CheckSchema(ctx, schema(t.cfg.Prefix))
+// Check reports, as [database.ErrSchema], tables that Migrate has not made,
+// and as [transport.ErrNoQueue] a queue.
+func (t *Transport) Check(ctx context.Context, subs []transport.Subscription) error {
+	if err := t.db.CheckSchema(ctx, schema(t.cfg.Prefix)); err != nil {
+		return err
+	}
+	for _, s := range subs {
+		for _, name := range []string{s.Queue(), s.DeadQueue()} {
+			var id int64
+			err := t.db.Read().QueryRowContext(ctx, t.queries.findQueue, name).Scan(&id)
+			if errors.Is(err, stdsql.ErrNoRows) {
+				return fmt.Errorf("%w: there is no queue %s; run `worker migrate`", transport.ErrNoQueue, name)
+			}
+			if err != nil {
+				return fmt.Errorf("looking for queue %s: %w", name, err)
+			}
+		}
+	}
+	return nil
 }
 
 // Prune removes the handler's queues, then in small steps the messages of

@@ -108,7 +108,9 @@ func atMostOnce(s *stage) {
 	c.AtMostOnce = true
 	taken := s.consume(t, c)
 	held := taken.take(3)
-	require.Equal(s, transport.Backlog{Ready: 1}, s.backlog(t), "what is handled is off the queue")
+	if !s.Holds { // else it was sent ahead
+		require.Equal(s, transport.Backlog{Ready: 1}, s.backlog(t), "what is handled is off the queue")
+	}
 	taken.none() // the window holds
 	held[0].Nack()
 	held = append(held, taken.next())

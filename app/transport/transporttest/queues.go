@@ -68,6 +68,7 @@ func disabled(s *stage) {
 	require.NoError(s, t.Close())
 	t = s.open(Settings{}, subscription())
 	want = append(want, s.publish(t, topic, 3)...)
+	t = s.open(Settings{}, subs...) // and the one after knows of both again
 	require.Equal(s, transport.Backlog{Ready: 6}, s.backlog(t, "leaderboard"))
 	got := s.consume(t, transport.Consumer{Subscription: subscription("leaderboard"), Window: 10}).take(6)
 	require.ElementsMatch(s, want, ids(got))
@@ -88,7 +89,7 @@ func figures(s *stage) {
 	held[1].Ack()
 	held = append(held[2:], c.take(2)...)
 	s.settles(t, transport.Backlog{Ready: 4, InFlight: 4, Delayed: 1, Dead: 1})
-	require.Equal(s, transport.Backlog{Ready: 10}, s.backlog(s.open(Settings{}), "leaderboard"), "as another process sees it")
+	require.Equal(s, transport.Backlog{Ready: 10}, s.backlog(s.open(Settings{}, subscription(), subscription("leaderboard")), "leaderboard"), "as another process sees it")
 	ack(held...)
 	ack(c.take(4)...)
 	s.settles(t, transport.Backlog{Delayed: 1, Dead: 1})

@@ -50,6 +50,10 @@ type Broker struct {
 	ExpireClaims func(t *testing.T)
 	// Ages says that Backlog tells the age of the oldest message.
 	Ages bool
+	// Holds says that a consumer holds more than what it has in work:
+	// messages that the broker sent ahead, and nacked ones until their pause
+	// ends. Backlog counts neither, and both come back at once when it closes.
+	Holds bool
 }
 
 // Settings are what rows ask of a transport. Zero = the transport's defaults.

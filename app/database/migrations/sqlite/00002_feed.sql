@@ -33,8 +33,8 @@ CREATE INDEX questions_newest_in_subject_grade ON questions (subject, grade, ans
 
 -- An answer; once removed, a tombstone that holds nothing but its key. The key
 -- begins with answer_id, since producers number answers as they come: new ones
--- share a page, which is a third less to write than when it begins with the
--- question's.
+-- share a page. Measured, that is a fifth to a third less to write than when it
+-- begins with the question's.
 CREATE TABLE answers (
     question_id    TEXT    NOT NULL,
     answer_id      TEXT    NOT NULL,

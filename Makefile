@@ -1,0 +1,49 @@
+# `make help` lists the targets.
+
+GO           ?= go
+PKG          ?= ./...
+FUZZTIME     ?= 10s
+TESTTIMEOUT  ?= 25m
+TESTFLAGS    ?=
+LINT_VERSION := v2.15.0
+LINT_DIR     := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/answerfeed/golangci-lint-$(LINT_VERSION)
+LINT         := $(LINT_DIR)/golangci-lint
+
+.DEFAULT_GOAL := help
+.PHONY: help build test lint format fuzz bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build the static binary bin/worker
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/worker ./cmd/worker
+
+test: ## run all tests with the race detector, in random order; needs Chromium (PKG=./app/feed runs one package)
+	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout=$(TESTTIMEOUT) $(TESTFLAGS) $(PKG)
+
+lint: $(LINT) ## vet, formatting, linters, import rules, go.mod, shell scripts
+	$(GO) vet ./...
+	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not formatted; run make format:"; echo "$$files"; exit 1; fi
+	$(GO) mod tidy -diff
+	$(LINT) run ./...
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/run; else echo "shellcheck is not installed; .ci/run was not checked"; fi
+
+format: $(LINT) ## format the code
+	$(LINT) fmt ./...
+
+fuzz: ## run each fuzz target for FUZZTIME (10s)
+	@set -e; for pkg in $$($(GO) list $(PKG)); do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "$$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+bench: ## run the benchmarks (PKG=./app/feed runs those of one package)
+	$(GO) test -run '^$$' -bench . -benchmem -timeout=$(TESTTIMEOUT) $(PKG)
+
+clean: ## remove bin/
+	rm -rf bin
+
+# From the Go module proxy, into a folder of its own.
+$(LINT):
+	GOBIN=$(LINT_DIR) GOFLAGS= $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)

@@ -1,0 +1,69 @@
+package app
+
+import (
+	"context"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/answerfeed/answerfeed/app/deadletter"
+	"github.com/answerfeed/answerfeed/app/transport"
+)
+
+// Backlog counts, for each handler and topic, what waits in its queue. Dead
+// counts the letters on the desk, and those on their way to it.
+func (c *Client) Backlog(ctx context.Context) ([]transport.Backlog, error) {
+	all, err := c.transport.Backlog(ctx)
+	if err != nil {
+		return nil, err
+	}
+	letters, err := c.letters.Counts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		all[i].Dead += letters[deadletter.Queue{Handler: all[i].Handler, Topic: all[i].Topic}]
+	}
+	return all, nil
+}
+
+// backlogCollector is the backlog as metrics, counted at each scrape.
+type backlogCollector struct {
+	backlog  func(context.Context) ([]transport.Backlog, error)
+	messages *prometheus.Desc
+	oldest   *prometheus.Desc
+}
+
+var _ prometheus.Collector = (*backlogCollector)(nil)
+
+func newBacklogCollector(backlog func(context.Context) ([]transport.Backlog, error)) *backlogCollector {
+	return &backlogCollector{
+		backlog: backlog,
+		messages: prometheus.NewDesc("answerfeed_backlog_messages",
+			"Messages of a handler's queue, by state: ready, in_flight, delayed, dead.", []string{"handler", "topic", "state"}, nil),
+		oldest: prometheus.NewDesc("answerfeed_backlog_oldest_seconds",
+			"Age of the message that is next to be delivered.", []string{"handler", "topic"}, nil),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (c *backlogCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- c.messages
+	ch <- c.oldest
+}
+
+// Collect implements prometheus.Collector.
+func (c *backlogCollector) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeWithin)
+	defer cancel()
+	all, err := c.backlog(ctx)
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(c.messages, err)
+		return
+	}
+	for _, b := range all {
+		for state, n := range map[string]int64{"ready": b.Ready, "in_flight": b.InFlight, "delayed": b.Delayed, "dead": b.Dead} {
+			ch <- prometheus.MustNewConstMetric(c.messages, prometheus.GaugeValue, float64(n), b.Handler, b.Topic, state)
+		}
+		ch <- prometheus.MustNewConstMetric(c.oldest, prometheus.GaugeValue, b.Oldest.Seconds(), b.Handler, b.Topic)
+	}
+}

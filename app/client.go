@@ -1,0 +1,138 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/answerfeed/answerfeed/app/database"
+	"github.com/answerfeed/answerfeed/app/deadletter"
+	"github.com/answerfeed/answerfeed/app/transport"
+	"github.com/answerfeed/answerfeed/app/transport/sqlqueue"
+	"github.com/answerfeed/answerfeed/config"
+)
+
+// Client is the opened transport and database, without handlers that run: for
+// verbs that publish, look, or migrate.
+type Client struct {
+	opts       Options
+	db         *database.DB
+	transport  transport.Transport
+	durability database.Durability
+	letters    *deadletter.Store
+	life       lifecycle
+}
+
+// Open opens the transport and the database, and brings their tables and
+// queues up to date unless the configuration says not to; then they must be
+// so already.
+func Open(ctx context.Context, opts Options) (_ *Client, err error) {
+	if err := opts.complete(); err != nil {
+		return nil, err
+	}
+	c := &Client{opts: opts}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.Close())
+		}
+	}()
+	cfg := opts.Config
+	if err := supported(cfg); err != nil {
+		return nil, err
+	}
+	if c.db, err = database.Open(ctx, database.Config(cfg.Database)); err != nil {
+		return nil, err
+	}
+	c.life.closing(c.db.Close)
+	if err := c.openTransport(ctx, cfg); err != nil {
+		return nil, err
+	}
+	c.life.closing(c.transport.Close)
+
+	if cfg.Migrate {
+		err = c.Migrate(ctx)
+	} else if err = c.db.Check(ctx); err == nil { // one sentence, not two
+		err = c.transport.Check(ctx, nil)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.letters = deadletter.New(c.db, c.durability)
+	c.life.then(c.letters.Close)
+	return c, nil
+}
+
+// ErrUnsupported: the configuration is right, and this version cannot do it.
+var ErrUnsupported = errors.New("not in this version")
+
+func supported(cfg config.Config) error {
+	switch {
+	case cfg.Database.Driver != config.DriverSQLite:
+		return fmt.Errorf("database.driver: %s is %w; use %s", cfg.Database.Driver, ErrUnsupported, config.DriverSQLite)
+	case cfg.Transport.Kind != config.KindSQL:
+		return fmt.Errorf("transport.kind: %s is %w; use %s", cfg.Transport.Kind, ErrUnsupported, config.KindSQL)
+	case cfg.Transport.SQL.Driver != config.DriverSQLite:
+		return fmt.Errorf("transport.sql.driver: %s is %w; use %s", cfg.Transport.SQL.Driver, ErrUnsupported, config.DriverSQLite)
+	}
+	return nil
+}
+
+// openTransport opens the queues, in the database's own file if both are the
+// same.
+func (c *Client) openTransport(ctx context.Context, cfg config.Config) (err error) {
+	queueDB := c.db
+	c.durability = database.Relaxed
+	if !sameDatabase(cfg.Transport.SQL, cfg.Database) {
+		// The acknowledgement lies in another file than the effect, which
+		// must therefore be on the disk before it.
+		c.durability = database.Durable
+		if queueDB, err = database.Open(ctx, database.Config(cfg.Transport.SQL)); err != nil {
+			return err
+		}
+		c.life.closing(queueDB.Close)
+	}
+	c.transport, err = sqlqueue.New(queueDB, sqlqueue.Config{Prefix: cfg.Transport.Prefix, Logger: c.opts.Logger})
+	return err
+}
+
+// sameDatabase reports that both names lead to one SQLite file.
+func sameDatabase(a, b config.Database) bool {
+	if a.Driver != b.Driver {
+		return false
+	}
+	pathA, errA := filepath.Abs(a.DSN)
+	pathB, errB := filepath.Abs(b.DSN)
+	return errA == nil && errB == nil && pathA == pathB
+}
+
+// Migrate brings tables and queues up to date.
+func (c *Client) Migrate(ctx context.Context) error {
+	if err := c.db.Migrate(ctx); err != nil {
+		return err
+	}
+	for _, h := range c.opts.Handlers {
+		if h.Migrate == nil {
+			continue
+		}
+		if err := h.Migrate(ctx, c.db); err != nil {
+			return fmt.Errorf("migrating the tables of handler %s: %w", h.Name, err)
+		}
+	}
+	return c.transport.Migrate(ctx, c.opts.subscriptions())
+}
+
+// Prune removes the queues of a handler, with what is in them, and returns
+// their names. A handler that is still in the program gets new ones at the
+// next start.
+func (c *Client) Prune(ctx context.Context, handler string) ([]string, error) {
+	return c.transport.Prune(ctx, handler)
+}
+
+// Publisher publishes with confirmation: see [transport.Transport].
+func (c *Client) Publisher() message.Publisher { return c.transport.Publisher() }
+
+// Close closes what Open opened.
+func (c *Client) Close() error { return c.life.close(context.Background()) }

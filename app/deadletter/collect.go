@@ -1,0 +1,61 @@
+package deadletter
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	wmiddleware "github.com/ThreeDotsLabs/watermill/message/router/middleware"
+
+	"github.com/answerfeed/answerfeed/app/event"
+	"github.com/answerfeed/answerfeed/app/transport"
+)
+
+// CollectWindow is how many letters of one dead queue are stored at once.
+const CollectWindow = saveBatch
+
+// Collect stores what rests in one handler's dead queue: the router's handler
+// for it. An error is logged and leaves the message there, to be tried again.
+func (s *Store) Collect(handler, topic string, logger *slog.Logger) message.NoPublishHandlerFunc {
+	return func(m *message.Message) error {
+		l := fromMessage(m, handler, topic)
+		err := s.Save(m.Context(), l)
+		if err != nil && m.Context().Err() == nil {
+			ctx := event.WithMessage(m.Context(), event.NewMessage(topic, handler, l.CorrelationID, m.Payload, m.UUID))
+			logger.ErrorContext(ctx, "a dead letter could not be stored; it stays in its queue and is tried again", "error", err)
+		}
+		return err
+	}
+}
+
+// fromMessage reads what the worker's middleware wrote into the metadata. A
+// message that came to the dead queue in another way, by a broker's own
+// limit, has none of it, and is a letter all the same.
+func fromMessage(m *message.Message, handler, topic string) *Letter {
+	l := &Letter{
+		Handler: handler, Topic: topic,
+		Identity:      event.Identity(m.Payload, m.UUID),
+		Requeues:      transport.Count(m, transport.KeyRequeues),
+		Reason:        m.Metadata.Get(wmiddleware.ReasonForPoisonedKey),
+		Error:         m.Metadata.Get(transport.KeyError),
+		CorrelationID: m.Metadata.Get(transport.KeyCorrelationID),
+		Attempts:      transport.Count(m, transport.KeyAttempts),
+		Redeliveries:  transport.Count(m, transport.KeyRedeliveries),
+		FirstFailedAt: transport.Time(m, transport.KeyFirstFailedAt),
+		LastFailedAt:  transport.Time(m, transport.KeyLastFailedAt),
+		UUID:          m.UUID, Metadata: m.Metadata, Payload: m.Payload,
+	}
+	if l.LastFailedAt.IsZero() {
+		l.LastFailedAt = time.Now().UTC()
+	}
+	if l.FirstFailedAt.IsZero() {
+		l.FirstFailedAt = l.LastFailedAt
+	}
+	if l.Reason == "" {
+		l.Reason = "unknown"
+	}
+	if l.CorrelationID == "" {
+		l.CorrelationID = l.Identity
+	}
+	return l
+}

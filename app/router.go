@@ -1,0 +1,152 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/answerfeed/answerfeed/app/deadletter"
+	"github.com/answerfeed/answerfeed/app/transport"
+	"github.com/answerfeed/answerfeed/config"
+	"github.com/answerfeed/answerfeed/handlers"
+	"github.com/answerfeed/answerfeed/middleware"
+)
+
+const (
+	// grace is how long the work in flight may go on after the worker was
+	// told to stop.
+	grace = 20 * time.Second
+	// routerWithin is how long the router may take to end once its
+	// subscribers have.
+	routerWithin = 10 * time.Second
+)
+
+// routing is Watermill's router with the subscribers that feed it.
+type routing struct {
+	router      *message.Router
+	subscribers []message.Subscriber
+	started     bool
+	done        chan struct{}
+	err         error // of the router, once done
+}
+
+// newRouting wires each enabled handler to its queues, and each handler's
+// dead queues to the desk.
+func (a *App) newRouting(env handlers.Env) (*routing, error) {
+	// The router's own news are for debugging: parts log what matters.
+	logger := watermill.NewSlogLoggerWithLevelMapping(a.client.opts.Logger, map[slog.Level]slog.Level{
+		slog.LevelInfo: slog.LevelDebug, slog.LevelError: slog.LevelDebug,
+	})
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: routerWithin}, logger)
+	if err != nil {
+		return nil, fmt.Errorf("making the router: %w", err)
+	}
+	r := &routing{router: router, done: make(chan struct{})}
+	for _, h := range a.client.opts.Handlers {
+		cfg := a.client.opts.Config.Handlers[h.Name]
+		env.Options = cfg.Options
+		for _, topic := range h.Topics(env) {
+			sub := transport.Subscription{Topic: topic.Name, Handler: h.Name, Delays: cfg.Retry.Redeliver}
+			if cfg.Enabled {
+				if err := a.addHandler(r, sub, cfg, topic); err != nil {
+					return nil, err
+				}
+			}
+			if err := a.addCollector(r, sub); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return r, nil
+}
+
+// addHandler reads one queue of a handler through the middleware.
+func (a *App) addHandler(r *routing, sub transport.Subscription, cfg config.Handler, topic handlers.Topic) error {
+	subscriber, err := a.client.transport.Subscriber(transport.Consumer{
+		Subscription: sub,
+		Window:       cfg.Concurrency,
+		AtMostOnce:   cfg.Delivery == config.AtMostOnce,
+		Grace:        grace,
+	})
+	if err != nil {
+		return err
+	}
+	r.subscribers = append(r.subscribers, subscriber)
+	h := r.router.AddConsumerHandler(sub.Queue(), sub.Topic, subscriber, func(m *message.Message) error {
+		return topic.Handle(m.Context(), m.Payload)
+	})
+	h.AddMiddleware(middleware.Chain(middleware.Settings{
+		Handler:      sub.Handler,
+		Topic:        sub.Topic,
+		AtMostOnce:   cfg.Delivery == config.AtMostOnce,
+		Timeout:      cfg.Timeout,
+		RetryUnknown: cfg.OnUnknown == config.UnknownRetry,
+		Attempts:     cfg.Retry.Attempts,
+		Backoff:      cfg.Retry.Backoff,
+		Redeliver:    cfg.Retry.Redeliver,
+		Redeliverer:  a.client.transport,
+		LetterBox:    a.client.transport,
+		Metrics:      a.metrics,
+		Logger:       a.client.opts.Logger,
+	})...)
+	return nil
+}
+
+// addCollector stores what comes to a dead queue. It has no middleware but
+// the correlation of its log lines: what cannot be stored stays in the queue.
+func (a *App) addCollector(r *routing, sub transport.Subscription) error {
+	subscriber, err := a.client.transport.Subscriber(transport.Consumer{
+		Subscription: sub, Dead: true, Window: deadletter.CollectWindow, Grace: grace,
+	})
+	if err != nil {
+		return err
+	}
+	r.subscribers = append(r.subscribers, subscriber)
+	r.router.AddConsumerHandler(sub.DeadQueue(), sub.Topic, subscriber, a.client.letters.Collect(sub.Handler, sub.Topic, a.client.opts.Logger))
+	return nil
+}
+
+// start runs the router until its subscribers are closed.
+func (r *routing) start() error {
+	r.started = true
+	go func() {
+		defer close(r.done)
+		// Its context would be every handler's: cancelling it would cut short
+		// what is in flight. drain ends the router from the other side.
+		r.err = r.router.Run(context.Background())
+	}()
+	select {
+	case <-r.router.Running():
+		return nil
+	case <-r.done:
+		return fmt.Errorf("starting the router: %w", r.err)
+	}
+}
+
+// drain stops the intake, lets what is in flight finish, gives the rest back,
+// and then closes the router, which by itself would cancel first and not wait.
+func (r *routing) drain() error {
+	if !r.started {
+		return nil
+	}
+	var wg sync.WaitGroup
+	for _, s := range r.subscribers {
+		wg.Go(func() { _ = s.Close() }) // never fails: what it could not settle comes back
+	}
+	wg.Wait()
+	select {
+	case <-r.done: // when its start failed, Close would wait for handlers that never ran
+		return nil
+	default:
+	}
+	if err := r.router.Close(); err != nil {
+		return fmt.Errorf("closing the router: %w", err)
+	}
+	<-r.done
+	return nil
+}

@@ -1,0 +1,122 @@
+package faults
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/answerfeed/answerfeed/app/event"
+)
+
+// ledger is a set of published events, and what they must come to.
+type ledger struct {
+	events []ledgerEvent
+
+	count  map[string]int    // live answers of a question
+	first  map[string]string // its first answer
+	scores map[string]int    // live answers of an author
+}
+
+type ledgerEvent struct {
+	topic   string
+	payload []byte
+}
+
+// newLedger invents n events, shuffled: one question to four answers, one
+// answer in ten removed.
+func newLedger(t require.TestingT, seed uint64, n int) *ledger {
+	l := &ledger{count: map[string]int{}, first: map[string]string{}, scores: map[string]int{}}
+	random := rand.New(rand.NewPCG(seed, 0))
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	add := func(topic string, payload []byte, err error) {
+		require.NoError(t, err)
+		l.events = append(l.events, ledgerEvent{topic, payload})
+	}
+	for q := 0; len(l.events) < n; q++ {
+		question := fmt.Sprintf("q%06d", q)
+		asked := start.Add(time.Duration(q) * time.Second)
+		payload, err := event.QuestionAdded{
+			QuestionID: question, Title: "Question " + question, Subject: fmt.Sprintf("subject-%d", q%7), Grade: "college", OccurredAt: asked,
+		}.Encode()
+		add(event.TopicQuestionAdded, payload, err)
+		l.count[question] = 0
+		for a := range 4 {
+			answer, author := fmt.Sprintf("a%06d-%d", q, a), fmt.Sprintf("u%d", random.IntN(50))
+			at := asked.Add(time.Duration(1+a) * time.Minute)
+			payload, err := event.AnswerAdded{AnswerID: answer, QuestionID: question, AuthorID: author, OccurredAt: at}.Encode()
+			add(event.TopicAnswerAdded, payload, err)
+			if random.IntN(10) == 0 {
+				payload, err := event.AnswerRemoved{AnswerID: answer, QuestionID: question, Reason: "test", OccurredAt: at}.Encode()
+				add(event.TopicAnswerRemoved, payload, err)
+				continue
+			}
+			if l.count[question]++; l.count[question] == 1 {
+				l.first[question] = answer // they are made in the order of their times
+			}
+			l.scores[author]++
+		}
+	}
+	random.Shuffle(len(l.events), func(i, j int) { l.events[i], l.events[j] = l.events[j], l.events[i] })
+	return l
+}
+
+// ndjson is the events as `worker publish` reads them.
+func (l *ledger) ndjson() []byte {
+	var b []byte
+	for _, e := range l.events {
+		b = fmt.Appendf(b, `{"topic":%q,"data":%s}`+"\n", e.topic, e.payload)
+	}
+	return b
+}
+
+// check holds the worker's pages against the ledger.
+func (l *ledger) check(t require.TestingT, w *worker) {
+	items := w.feed(t)
+	require.Len(t, items, len(l.count), "questions in the feed")
+	for _, i := range items {
+		require.Equal(t, l.count[i.QuestionID], i.AnswerCount, "answers of %s", i.QuestionID)
+		require.Equal(t, l.count[i.QuestionID] > 0, i.Answered, i.QuestionID)
+		first := ""
+		if i.FirstAnswerID != nil {
+			first = *i.FirstAnswerID
+		}
+		require.Equal(t, l.first[i.QuestionID], first, "first answer of %s", i.QuestionID)
+	}
+	require.True(t, slices.IsSortedFunc(items, func(a, b item) int { return b.AskedAt.Compare(a.AskedAt) }), "newest first")
+
+	var board struct {
+		Authors []struct {
+			AuthorID string `json:"author_id"`
+			Answers  int    `json:"answers"`
+		} `json:"authors"`
+	}
+	w.get(t, "/api/leaderboard?limit=100", &board)
+	scores := map[string]int{}
+	for _, a := range board.Authors {
+		scores[a.AuthorID] = a.Answers
+	}
+	require.Equal(t, l.scores, scores, "the leaderboard")
+
+	var subjects struct {
+		Subjects []struct{ Questions, Unanswered int }
+	}
+	w.get(t, "/api/subjects", &subjects)
+	questions, unanswered, want := 0, 0, 0
+	for _, s := range subjects.Subjects {
+		questions, unanswered = questions+s.Questions, unanswered+s.Unanswered
+	}
+	for _, n := range l.count {
+		if n == 0 {
+			want++
+		}
+	}
+	require.Equal(t, len(l.count), questions, "questions of all subjects")
+	require.Equal(t, want, unanswered, "unanswered questions of all subjects")
+
+	for _, q := range w.backlog(t) {
+		require.Zero(t, q.Dead, "dead letters of %s on %s", q.Handler, q.Topic)
+	}
+}

@@ -1,0 +1,80 @@
+package faults
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/answerfeed/answerfeed/app"
+	"github.com/answerfeed/answerfeed/app/event"
+	"github.com/answerfeed/answerfeed/config"
+	"github.com/answerfeed/answerfeed/handlers"
+)
+
+// programVariable makes the test binary a worker with the handlers below, in
+// the working directory.
+const programVariable = "WORKER_TEST_PROGRAM"
+
+const (
+	// topicCounted is taken by the handler "counter", which appends each
+	// message's identity to the file effects.
+	topicCounted = "counted"
+	effects      = "effects"
+)
+
+// program runs that worker until SIGTERM.
+func program() int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	if err := runProgram(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+func runProgram(ctx context.Context) error {
+	// One write of a few bytes in append mode is whole or not there, also
+	// when the process is killed.
+	out, err := os.OpenFile(effects, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer out.Close()
+	all := append(handlers.All(), counter(out), sleeper())
+	loaded, err := config.Load(config.Options{Handlers: app.Declare(all), Overrides: map[string]any{"web.listen": "127.0.0.1:0"}})
+	if err != nil {
+		return err
+	}
+	return app.Run(ctx, app.Options{Config: loaded.Config, Handlers: all, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+}
+
+func counter(out *os.File) handlers.Handler {
+	count := func(ctx context.Context, _ []byte) error {
+		<-time.After(20 * time.Millisecond) // so that there is always work to interrupt
+		_, err := fmt.Fprintln(out, event.MessageOf(ctx).Identity())
+		return err
+	}
+	return handlers.Handler{Name: "counter", Topics: func(handlers.Env) []handlers.Topic {
+		return []handlers.Topic{{Name: topicCounted, Handle: count}}
+	}}
+}
+
+// sleeper is a handler of a slow neighbour: 10 s a message.
+func sleeper() handlers.Handler {
+	sleep := func(ctx context.Context, _ event.AnswerAdded) error {
+		select {
+		case <-time.After(10 * time.Second):
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return handlers.Handler{Name: "sleeper", Topics: func(handlers.Env) []handlers.Topic {
+		return []handlers.Topic{handlers.On(event.TopicAnswerAdded, event.DecodeAnswerAdded, sleep)}
+	}}
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/answerfeed/answerfeed/app"
+	"github.com/answerfeed/answerfeed/config"
+	"github.com/answerfeed/answerfeed/handlers"
+)
+
+// Exit codes.
+const (
+	exitDone   = 0
+	exitFailed = 1 // or partly failed
+	exitUsage  = 2 // wrong usage or configuration
+)
+
+// streams are what a verb reads and writes: data to Out, the rest to Err.
+type streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+}
+
+// usageError is a mistake in how the program was called.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// errReported fails a verb that has already told what went wrong.
+var errReported = errors.New("see above")
+
+// execute runs one command line and returns the exit code.
+func execute(ctx context.Context, args []string, s streams) int {
+	root := newRoot(s)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	if !errors.Is(err, errReported) {
+		fmt.Fprintf(s.Err, "worker: %v\n", err)
+	}
+	var usage usageError
+	if errors.As(err, &usage) || errors.Is(err, app.ErrUnsupported) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// cli is what the verbs share.
+type cli struct {
+	streams
+	file string // --config
+}
+
+func newRoot(s streams) *cobra.Command {
+	c := &cli{streams: s}
+	root := &cobra.Command{
+		Use:   "worker",
+		Short: "Brings each answer to the feed, and to whoever else cares",
+		Long: `worker consumes the events of a question-and-answer site from a SQL table or RabbitMQ.
+Each handler has a queue of its own; nothing is lost, and effects happen once.
+
+Without a configuration it runs on an embedded database in the working directory:
+
+  worker run --demo        # a living feed of invented questions, at http://127.0.0.1:8080/
+  worker run               # and in a second terminal:
+  worker import stackexchange Posts.xml
+
+Exit status: 0 done; 1 failed or partly failed; 2 wrong usage or configuration.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetIn(s.In)
+	root.SetOut(s.Out)
+	root.SetErr(s.Err)
+	root.PersistentFlags().StringVar(&c.file, "config", "", "configuration `FILE` (default worker.yaml, if it exists)")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+	})
+	root.AddCommand(c.run(), c.publish(), c.importer(), c.backlog(), c.migrate(), c.config(), c.health(), c.version())
+	root.InitDefaultCompletionCmd() // as strict as the others
+	strictArgs(root)
+	return root
+}
+
+// strictArgs makes wrong arguments of any verb a usage error. A verb that only
+// has verbs of its own tells of them; cobra would do so for a wrong one, too.
+func strictArgs(cmd *cobra.Command) {
+	if !cmd.Runnable() {
+		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
+	check := cmd.Args
+	if check == nil {
+		check = cobra.NoArgs
+	}
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+		}
+		return nil
+	}
+	for _, sub := range cmd.Commands() {
+		strictArgs(sub)
+	}
+}
+
+// load reads the configuration. overrides are settings given as flags.
+func (c *cli) load(overrides map[string]any) (*config.Loaded, error) {
+	loaded, err := config.Load(config.Options{
+		File: c.file, Handlers: app.Declare(handlers.All()), Overrides: overrides,
+	})
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return loaded, nil
+}
+
+// options are those of an App or Client with this configuration.
+func (c *cli) options(cfg config.Config) app.Options {
+	return app.Options{Config: cfg, Handlers: handlers.All(), Logger: c.logger(cfg.Log)}
+}
+
+// open opens the configured transport and database.
+func (c *cli) open(ctx context.Context, overrides map[string]any) (*app.Client, error) {
+	loaded, err := c.load(overrides)
+	if err != nil {
+		return nil, err
+	}
+	return app.Open(ctx, c.options(loaded.Config))
+}

@@ -1,0 +1,26 @@
+package middleware
+
+import (
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/answerfeed/answerfeed/app/event"
+	"github.com/answerfeed/answerfeed/app/transport"
+)
+
+// Correlation gives the message a correlation id when it has none, and puts
+// an [event.Message] into its context: handlers, logs and publishing take the
+// id from there. Watermill's own middleware of that name copies the id to
+// returned messages alone, and never makes one.
+func Correlation(s Settings) message.HandlerMiddleware {
+	return func(next message.HandlerFunc) message.HandlerFunc {
+		return func(m *message.Message) ([]*message.Message, error) {
+			about := event.NewMessage(s.Topic, s.Handler, m.Metadata.Get(transport.KeyCorrelationID), m.Payload, m.UUID)
+			if m.Metadata == nil {
+				m.Metadata = message.Metadata{}
+			}
+			m.Metadata.Set(transport.KeyCorrelationID, about.CorrelationID)
+			m.SetContext(event.WithMessage(m.Context(), about))
+			return next(m)
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package middleware
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/answerfeed/answerfeed/app/failure"
+)
+
+// Metrics are the collectors of all handlers.
+type Metrics struct {
+	messages  *prometheus.CounterVec
+	failures  *prometheus.CounterVec
+	seconds   *prometheus.HistogramVec
+	inFlight  *prometheus.GaugeVec
+	abandoned *prometheus.GaugeVec
+
+	stuck     atomic.Int64 // abandoned attempts that still run
+	tooMany   chan struct{}
+	closeOnce sync.Once
+}
+
+// maxAbandoned is how many abandoned attempts may run at once: beyond it the
+// process is sick, and its supervisor should start a new one.
+const maxAbandoned = 100
+
+// NewMetrics registers the collectors.
+func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
+	where := []string{"handler", "topic"}
+	m := &Metrics{
+		tooMany: make(chan struct{}),
+		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "answerfeed_messages_total",
+			Help: "Deliveries that ended, by outcome: handled, redelivered, dead-letter, returned, dropped.",
+		}, append(where, "outcome")),
+		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "answerfeed_failed_attempts_total",
+			Help: "Attempts that failed, by reason.",
+		}, append(where, "reason")),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "answerfeed_handle_seconds",
+			Help:    "Time from delivery to outcome, quick attempts and their pauses included.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 3, 10),
+		}, where),
+		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "answerfeed_in_flight",
+			Help: "Messages that are being handled by this process.",
+		}, where),
+		abandoned: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "answerfeed_abandoned_attempts",
+			Help: "Attempts that were settled as timed out and still run, ignoring their context.",
+		}, where),
+	}
+	var errs []error
+	for _, c := range []prometheus.Collector{m.messages, m.failures, m.seconds, m.inFlight, m.abandoned} {
+		errs = append(errs, r.Register(c))
+	}
+	return m, errors.Join(errs...)
+}
+
+// Middleware measures one handler's deliveries.
+func (m *Metrics) Middleware(s Settings) message.HandlerMiddleware {
+	counters := map[Outcome]prometheus.Counter{}
+	for _, o := range []Outcome{Handled, Redelivered, DeadLettered, Returned, Dropped} {
+		counters[o] = m.messages.WithLabelValues(s.Handler, s.Topic, string(o))
+	}
+	seconds := m.seconds.WithLabelValues(s.Handler, s.Topic)
+	inFlight := m.inFlight.WithLabelValues(s.Handler, s.Topic)
+	return func(next message.HandlerFunc) message.HandlerFunc {
+		return func(msg *message.Message) ([]*message.Message, error) {
+			outcome := Handled
+			msg.SetContext(withOutcome(msg.Context(), &outcome))
+			inFlight.Inc()
+			defer inFlight.Dec()
+			start := time.Now()
+			out, err := next(msg)
+			seconds.Observe(time.Since(start).Seconds())
+			if err != nil {
+				outcome = Returned
+			}
+			counters[outcome].Inc()
+			return out, err
+		}
+	}
+}
+
+// TooManyAbandoned is closed when 100 abandoned attempts run at once.
+func (m *Metrics) TooManyAbandoned() <-chan struct{} { return m.tooMany }
+
+func (m *Metrics) abandon(g prometheus.Gauge) {
+	g.Inc()
+	if m.stuck.Add(1) >= maxAbandoned {
+		m.closeOnce.Do(func() { close(m.tooMany) })
+	}
+}
+
+func (m *Metrics) comeBack(g prometheus.Gauge) {
+	g.Dec()
+	m.stuck.Add(-1)
+}
+
+func (m *Metrics) failed(s Settings, reason failure.Reason) {
+	m.failures.WithLabelValues(s.Handler, s.Topic, string(reason)).Inc()
+}

@@ -1,0 +1,105 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/answerfeed/answerfeed/app/event"
+	"github.com/answerfeed/answerfeed/app/failure"
+	"github.com/answerfeed/answerfeed/app/transport"
+)
+
+// errInterrupted is the error of work that the worker's stop cut short: it
+// spends no attempt and is no failure.
+var errInterrupted = errors.New("interrupted by the worker's stop")
+
+// jitter is how far a pause may be off to either side, so that what failed
+// together does not come again together.
+const jitter = 0.2
+
+// Retry makes the quick attempts: as long as the failure is transient and
+// asks for no longer delay than the next pause. Its errors are a
+// [failure.Verdict], transient or permanent, or errInterrupted; the message's
+// metadata then has the number of attempts and the times of failure.
+//
+// It is not Watermill's Retry, in which ShouldRetry doubles the backoff a
+// second time and which cannot tell an interruption from a failure.
+func Retry(s Settings) message.HandlerMiddleware {
+	return func(next message.HandlerFunc) message.HandlerFunc {
+		return func(m *message.Message) ([]*message.Message, error) {
+			before := transport.Count(m, transport.KeyAttempts)
+			ctx := m.Context()
+			pause := s.Backoff
+			for n := 1; ; n++ {
+				out, err := next(m)
+				if err == nil {
+					return out, nil
+				}
+				if ctx.Err() != nil {
+					return nil, interrupted(err)
+				}
+				verdict := s.judge(err)
+				s.Metrics.failed(s, verdict.Reason)
+				if verdict.Kind == failure.KindPermanent || n >= s.Attempts || verdict.RetryAfter > pause {
+					noteFailure(m, before+n)
+					return nil, verdict
+				}
+				s.Logger.DebugContext(ctx, "attempt failed; trying again", "attempt", before+n, "reason", string(verdict.Reason), "error", err)
+				if !sleep(ctx, max(spread(pause), verdict.RetryAfter)) {
+					return nil, interrupted(err)
+				}
+				pause *= 2
+			}
+		}
+	}
+}
+
+// interrupted keeps the text of err alone: a verdict in it would be acted on.
+func interrupted(err error) error { return fmt.Errorf("%w: %s", errInterrupted, err.Error()) }
+
+// judge resolves unknown errors by the handler's configuration. A reason that
+// is no word, such as a whole error text, does not get through: it becomes a
+// metric's label.
+func (s Settings) judge(err error) *failure.Verdict {
+	v := failure.Classify(err)
+	if !event.ValidName(string(v.Reason)) {
+		v.Reason = failure.Unknown
+	}
+	if v.Kind == failure.KindUnknown {
+		v.Kind = failure.KindPermanent
+		if s.RetryUnknown {
+			v.Kind = failure.KindTransient
+		}
+	}
+	return v
+}
+
+func noteFailure(m *message.Message, attempts int) {
+	now := time.Now()
+	transport.SetCount(m, transport.KeyAttempts, attempts)
+	if transport.Time(m, transport.KeyFirstFailedAt).IsZero() {
+		transport.SetTime(m, transport.KeyFirstFailedAt, now)
+	}
+	transport.SetTime(m, transport.KeyLastFailedAt, now)
+}
+
+func spread(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (1 - jitter + 2*jitter*rand.Float64()))
+}
+
+// sleep returns false when ctx ends first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,86 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"sync/atomic"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/answerfeed/answerfeed/app/failure"
+)
+
+// abandonAfter is how long an attempt may go on after its context has ended.
+const abandonAfter = 5 * time.Second
+
+// Timeout ends the context of an attempt when its time is up, or with the
+// message's own. An attempt that ignores this and still runs 5 s later is
+// abandoned: it is settled as timed out, and what it does later may take
+// effect beside the next attempt.
+func Timeout(s Settings) message.HandlerMiddleware {
+	return timeout(s, abandonAfter)
+}
+
+func timeout(s Settings, patience time.Duration) message.HandlerMiddleware {
+	abandoned := s.Metrics.abandoned.WithLabelValues(s.Handler, s.Topic)
+	return func(next message.HandlerFunc) message.HandlerFunc {
+		return func(m *message.Message) ([]*message.Message, error) {
+			ctx, cancel := context.WithTimeout(m.Context(), s.Timeout)
+			defer cancel()
+			// The attempt has a message of its own: one that is abandoned
+			// must not share what is changed after it.
+			attempt := &message.Message{UUID: m.UUID, Metadata: m.Metadata, Payload: m.Payload}
+			attempt.SetContext(ctx)
+			done := make(chan result, 1)
+			var left atomic.Bool // set by whichever of the two gives up first
+			go func() {
+				r := result{err: &failure.Panicked{Value: "runtime.Goexit", Stack: "the handler ended its goroutine"}}
+				defer func() { // Goexit comes through here, too
+					done <- r
+					if !left.CompareAndSwap(false, true) {
+						s.Metrics.comeBack(abandoned)
+					}
+				}()
+				r.out, r.err = next(attempt)
+			}()
+			select {
+			case r := <-done:
+				return r.of(ctx)
+			case <-ctx.Done():
+			}
+			patient := time.NewTimer(patience)
+			defer patient.Stop()
+			select {
+			case r := <-done:
+				return r.of(ctx)
+			case <-patient.C:
+			}
+			if !left.CompareAndSwap(false, true) { // it has ended just now
+				return (<-done).of(ctx)
+			}
+			s.Metrics.abandon(abandoned)
+			m.Metadata = maps.Clone(m.Metadata)
+			s.Logger.ErrorContext(m.Context(), "the handler ignores its context; settled as timed out while it still runs",
+				"timeout", s.Timeout.String())
+			return nil, fmt.Errorf("the attempt went on %s after its end: %w", patience, ctx.Err())
+		}
+	}
+}
+
+// result is what an attempt returned.
+type result struct {
+	out []*message.Message
+	err error
+}
+
+// of says of an error that came after the attempt's end that the end is its
+// cause, which the handler's libraries may have kept to themselves.
+func (r result) of(ctx context.Context) ([]*message.Message, error) {
+	if r.err != nil && ctx.Err() != nil && !errors.Is(r.err, ctx.Err()) {
+		r.err = fmt.Errorf("%w (%w)", r.err, ctx.Err())
+	}
+	return r.out, r.err
+}
