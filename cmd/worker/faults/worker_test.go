@@ -147,16 +147,6 @@ func (w *worker) terminate(t testing.TB) (time.Duration, error) {
 	return time.Since(begin), w.err
 }
 
-// run calls another verb and returns what it wrote to both streams.
-func run(t testing.TB, dir string, stdin []byte, args ...string) string {
-	t.Helper()
-	cmd := exec.Command(binary, args...)
-	cmd.Dir, cmd.Stdin = dir, bytes.NewReader(stdin)
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%v: %s", args, out)
-	return string(out)
-}
-
 func (w *worker) get(t require.TestingT, path string, into any) {
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
@@ -220,22 +210,6 @@ func (w *worker) backlog(t require.TestingT) []queue {
 // left counts the messages that are not handled yet.
 func (w *worker) left(t require.TestingT) (n int) {
 	for _, q := range w.backlog(t) {
-		n += q.Ready + q.InFlight + q.Delayed
-	}
-	return n
-}
-
-// left counts the messages in dir's queues, without a worker.
-func left(t testing.TB, dir string) (n int) {
-	t.Helper()
-	var body struct {
-		Queues []struct {
-			Ready, Delayed int
-			InFlight       int `json:"in_flight"`
-		}
-	}
-	require.NoError(t, json.Unmarshal([]byte(run(t, dir, nil, "backlog", "-o", "json")), &body))
-	for _, q := range body.Queues {
 		n += q.Ready + q.InFlight + q.Delayed
 	}
 	return n
