@@ -100,7 +100,11 @@ func (db *DB) Update(ctx context.Context, d Durability, fn func(ctx context.Cont
 	if err := fn(ctx, tx); err != nil {
 		return err
 	}
-	if err := tx.Commit(); err != nil {
+	err = tx.Commit()
+	if errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil { // it was rolled back when ctx ended
+		err = ctx.Err()
+	}
+	if err != nil {
 		return fmt.Errorf("committing: %w", err)
 	}
 	return nil

@@ -52,6 +52,20 @@ func TestUpdate_FailureLeavesNothing(t *testing.T) {
 	require.Zero(t, count(t, db, "effects"))
 }
 
+func TestUpdate_TellsThatItsContextEnded(t *testing.T) {
+	db := migrated(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	err := db.Update(ctx, database.Durable, func(_ context.Context, tx *sql.Tx) error {
+		require.NoError(t, insert(t.Context(), tx, 1))
+		cancel()
+		// database/sql rolls back on its own, a moment later.
+		require.Eventually(t, func() bool { return insert(t.Context(), tx, 2) != nil }, 10*time.Second, time.Millisecond)
+		return nil
+	})
+	require.ErrorIs(t, err, context.Canceled)
+	require.Zero(t, count(t, db, "effects"))
+}
+
 // Two handles of one file stand for two processes.
 func TestUpdate_TwoProcessesShareAFile(t *testing.T) {
 	a := migrated(t)

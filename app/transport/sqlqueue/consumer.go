@@ -112,14 +112,15 @@ func (c *consumer) start() {
 		c.stop()
 		c.end()
 		c.statements.all.Close()
-		c.t.mu.Lock()
-		delete(c.t.consumers, c)
-		c.t.mu.Unlock()
+		c.t.consumers.Remove(c)
 	}()
 }
 
-// close stops the intake, lets the window drain, and waits for the end.
-func (c *consumer) close() {
+// Messages is the channel of the window.
+func (c *consumer) Messages() <-chan *message.Message { return c.window.Messages() }
+
+// Close stops the intake, lets the window drain, and waits for the end.
+func (c *consumer) Close() {
 	c.stop()
 	<-c.done
 }

@@ -8,13 +8,13 @@ import (
 	"log/slog"
 	"regexp"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/answerfeed/answerfeed/app/database"
 	"github.com/answerfeed/answerfeed/app/transport"
+	"github.com/answerfeed/answerfeed/app/transport/window"
 )
 
 // Config says where the queue table is and how claims live.
@@ -61,9 +61,7 @@ type Transport struct {
 	queries   queries
 	publisher *publisher
 
-	mu        sync.Mutex
-	consumers map[*consumer]struct{}
-	closed    bool
+	consumers window.Set
 }
 
 var _ transport.Transport = (*Transport)(nil)
@@ -77,7 +75,6 @@ func New(db *database.DB, cfg Config) (*Transport, error) {
 	return &Transport{
 		db: db, cfg: cfg, queries: s.queries,
 		publisher: newPublisher(db, s),
-		consumers: map[*consumer]struct{}{},
 	}, nil
 }
 
@@ -240,18 +237,7 @@ func (t *Transport) Ping(ctx context.Context) error { return t.db.Ping(ctx) }
 // Close closes what still consumes, with the grace that it has, and then
 // publishing.
 func (t *Transport) Close() error {
-	t.mu.Lock()
-	t.closed = true
-	open := make([]*consumer, 0, len(t.consumers))
-	for c := range t.consumers {
-		open = append(open, c)
-	}
-	t.mu.Unlock()
-	var wg sync.WaitGroup
-	for _, c := range open {
-		wg.Go(func() { c.close() })
-	}
-	wg.Wait()
+	t.consumers.Close()
 	t.publisher.batch.Close()
 	return nil
 }
