@@ -11,6 +11,7 @@ import (
 	"github.com/answerfeed/answerfeed/app/database"
 	"github.com/answerfeed/answerfeed/app/deadletter"
 	"github.com/answerfeed/answerfeed/app/transport"
+	"github.com/answerfeed/answerfeed/app/transport/rabbit"
 	"github.com/answerfeed/answerfeed/app/transport/sqlqueue"
 	"github.com/answerfeed/answerfeed/config"
 )
@@ -47,7 +48,7 @@ func Open(ctx context.Context, opts Options) (_ *Client, err error) {
 		return nil, err
 	}
 	c.life.closing(c.db.Close)
-	if err := c.openTransport(ctx, cfg); err != nil {
+	if err := c.openTransport(ctx, cfg.Transport); err != nil {
 		return nil, err
 	}
 	c.life.closing(c.transport.Close)
@@ -72,29 +73,44 @@ func supported(cfg config.Config) error {
 	switch {
 	case cfg.Database.Driver != config.DriverSQLite:
 		return fmt.Errorf("database.driver: %s is %w; use %s", cfg.Database.Driver, ErrUnsupported, config.DriverSQLite)
-	case cfg.Transport.Kind != config.KindSQL:
-		return fmt.Errorf("transport.kind: %s is %w; use %s", cfg.Transport.Kind, ErrUnsupported, config.KindSQL)
-	case cfg.Transport.SQL.Driver != config.DriverSQLite:
+	case cfg.Transport.Kind == config.KindSQL && cfg.Transport.SQL.Driver != config.DriverSQLite:
 		return fmt.Errorf("transport.sql.driver: %s is %w; use %s", cfg.Transport.SQL.Driver, ErrUnsupported, config.DriverSQLite)
 	}
 	return nil
 }
 
-// openTransport opens the queues, in the database's own file if both are the
-// same.
-func (c *Client) openTransport(ctx context.Context, cfg config.Config) (err error) {
+// openTransport opens the queues that the configuration names.
+func (c *Client) openTransport(ctx context.Context, cfg config.Transport) (err error) {
+	// Unless the acknowledgement lies in the effect's own file, the effect
+	// must be on the disk before it.
+	c.durability = database.Durable
+	if cfg.Kind == config.KindAMQP {
+		c.transport, err = rabbit.New(ctx, rabbit.Config{
+			URLs:       append([]string{cfg.AMQP.URL}, cfg.AMQP.Failover...),
+			Prefix:     cfg.Prefix,
+			CA:         cfg.AMQP.CA,
+			Cert:       cfg.AMQP.Cert,
+			Key:        cfg.AMQP.Key,
+			ServerName: cfg.AMQP.ServerName,
+			Heartbeat:  cfg.AMQP.Heartbeat,
+
+			ConnectTimeout: cfg.AMQP.ConnectTimeout,
+			Name:           cfg.AMQP.Name,
+			Subscriptions:  c.opts.subscriptions(),
+			Logger:         c.opts.Logger,
+		})
+		return err
+	}
 	queueDB := c.db
-	c.durability = database.Relaxed
-	if !sameDatabase(cfg.Transport.SQL, cfg.Database) {
-		// The acknowledgement lies in another file than the effect, which
-		// must therefore be on the disk before it.
-		c.durability = database.Durable
-		if queueDB, err = database.Open(ctx, database.Config(cfg.Transport.SQL)); err != nil {
+	if sameDatabase(cfg.SQL, c.opts.Config.Database) {
+		c.durability = database.Relaxed
+	} else {
+		if queueDB, err = database.Open(ctx, database.Config(cfg.SQL)); err != nil {
 			return err
 		}
 		c.life.closing(queueDB.Close)
 	}
-	c.transport, err = sqlqueue.New(queueDB, sqlqueue.Config{Prefix: cfg.Transport.Prefix, Logger: c.opts.Logger})
+	c.transport, err = sqlqueue.New(queueDB, sqlqueue.Config{Prefix: cfg.Prefix, Logger: c.opts.Logger})
 	return err
 }
 

@@ -71,6 +71,21 @@ type Database struct {
 type AMQP struct {
 	// URL is amqp:// or amqps:// with user, password, host and virtual host. Defaults to the local broker as guest.
 	URL string `yaml:"url" check:"amqp" secret:"dsn"`
+	// Failover are further nodes of the cluster, tried in turn when the one before does not answer. Defaults to none.
+	Failover []string `yaml:"failover" check:"amqp" secret:"dsn"`
+	// CA, Cert and Key are PEM files for amqps: who signed the broker's certificate (default: the system's), and the
+	// worker's own certificate. Default to none.
+	CA   string `yaml:"ca"`
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+	// ServerName is the name in the broker's certificate. Defaults to the URL's host.
+	ServerName string `yaml:"server_name"`
+	// Heartbeat is how often both ends show that they are there; three missed ones end the connection. Defaults to 5 s.
+	Heartbeat time.Duration `yaml:"heartbeat" range:"1s..60s"`
+	// ConnectTimeout is how long the first connection is tried for. Defaults to 30 s.
+	ConnectTimeout time.Duration `yaml:"connect_timeout" range:"1s..10m"`
+	// Name is shown by the broker beside the connections. Defaults to answerfeed, with host and process id.
+	Name string `yaml:"name"`
 }
 
 // Handler is what the worker can be told about one handler.
@@ -126,12 +141,14 @@ type Log struct {
 func Default() Config {
 	local := Database{Driver: DriverSQLite, DSN: "answerfeed.db"}
 	return Config{
-		Transport: Transport{Kind: KindSQL, SQL: local, AMQP: AMQP{URL: "amqp://guest:guest@127.0.0.1:5672/"}},
-		Database:  local,
-		Handlers:  map[string]Handler{},
-		Web:       Web{Listen: "127.0.0.1:8080"},
-		Log:       Log{Level: "info", Format: "text"},
-		Migrate:   true,
+		Transport: Transport{Kind: KindSQL, SQL: local, AMQP: AMQP{
+			URL: "amqp://guest:guest@127.0.0.1:5672/", Failover: []string{}, Heartbeat: 5 * time.Second, ConnectTimeout: 30 * time.Second,
+		}},
+		Database: local,
+		Handlers: map[string]Handler{},
+		Web:      Web{Listen: "127.0.0.1:8080"},
+		Log:      Log{Level: "info", Format: "text"},
+		Migrate:  true,
 	}
 }
 

@@ -182,10 +182,27 @@ func TestSampleIsTheDefault(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, defaults.Config, loaded.Config)
 	for key, origin := range loaded.Origins {
-		if strings.HasPrefix(key, "handlers.leaderboard") || key == "transport.amqp.url" {
+		if strings.HasPrefix(key, "handlers.leaderboard") || strings.HasPrefix(key, "transport.amqp.") {
 			continue
 		}
 		require.Equal(t, config.SourceFile, origin.Source, "the sample leaves out %s", key)
+	}
+}
+
+// The samples of other transports differ from the default where they say so,
+// and leave out none of their keys.
+func TestSampleOfAMQP(t *testing.T) {
+	o := config.Options{File: "samples/worker.amqp.yaml", Environ: []string{}, Handlers: options("").Handlers[:2]}
+	loaded, err := config.Load(o)
+	require.NoError(t, err)
+	o.File = write(t, "transport: {kind: amqp}")
+	want, err := config.Load(o)
+	require.NoError(t, err)
+	require.Equal(t, want.Config, loaded.Config)
+	for key, origin := range loaded.Origins {
+		if strings.HasPrefix(key, "transport.amqp.") {
+			require.Equal(t, config.SourceFile, origin.Source, "the sample leaves out %s", key)
+		}
 	}
 }
 
@@ -208,8 +225,12 @@ func TestEveryKeyInAFile(t *testing.T) {
 	require.Equal(t, config.Config{
 		Transport: config.Transport{
 			Kind: config.KindAMQP, Prefix: "staging-",
-			SQL:  config.Database{Driver: config.DriverPostgres, DSN: `host=db user=feed password='s3 c\'ret' dbname=feed`},
-			AMQP: config.AMQP{URL: "amqps://feed:s3cret@mq.example.org:5671/feed"},
+			SQL: config.Database{Driver: config.DriverPostgres, DSN: `host=db user=feed password='s3 c\'ret' dbname=feed`},
+			AMQP: config.AMQP{
+				URL: "amqps://feed:s3cret@mq.example.org:5671/feed", Failover: []string{"amqps://feed:s3cret@mq2.example.org:5671/feed"},
+				CA: "ca.pem", Cert: "worker.pem", Key: "worker.key", ServerName: "mq", Heartbeat: 10 * time.Second,
+				ConnectTimeout: time.Minute, Name: "feed worker",
+			},
 		},
 		Database: config.Database{Driver: config.DriverPostgres, DSN: "postgres://feed:s3cret@db.example.org/feed?sslmode=require"},
 		Handlers: map[string]config.Handler{"feed": quick, "leaderboard": quick, "question-views": views},
@@ -222,7 +243,7 @@ func TestEveryKeyInAFile(t *testing.T) {
 		}
 		require.Equal(t, config.SourceFile, origin.Source, key)
 	}
-	require.Equal(t, config.Origin{Source: config.SourceFile, File: "testdata/good_full.yaml", Line: 40, Column: 11}, loaded.Origins["web.listen"])
+	require.Equal(t, config.Origin{Source: config.SourceFile, File: "testdata/good_full.yaml", Line: 48, Column: 11}, loaded.Origins["web.listen"])
 }
 
 // A declaration's defaults go before the general ones, and its options are not written to.

@@ -36,7 +36,7 @@ func example(t *testing.T, n *node) string {
 	switch n.key {
 	case "transport.sql.dsn", "database.dsn":
 		return "host=db"
-	case "transport.amqp.url":
+	case "transport.amqp.url", "transport.amqp.failover":
 		return "amqps://mq/"
 	case "web.listen":
 		return ":0"

@@ -112,6 +112,9 @@ func values(field reflect.StructField) string {
 	case reflect.Bool:
 		return "`true`, `false`"
 	case reflect.Slice:
+		if bounds == "" {
+			return "list of texts"
+		}
 		return "list, each " + bounds
 	case reflect.String:
 		return "text"
@@ -127,8 +130,8 @@ func TestConfiguration_IsDocumented(t *testing.T) {
 	for _, s := range want {
 		require.Equal(t, 1, strings.Count(doc, "\n"+s.cells()+" "), "docs/configuration.md needs, once, the row\n%s", s.cells())
 		byKey[s.key] = s
-		keys = append(keys, strings.Replace(s.key, "NAME", "feed", 1))
-		environ = append(environ, strings.Replace(s.variable, "NAME", "FEED", 1)+"="+strings.Trim(s.fallback, `[]"`))
+		keys = append(keys, strings.Replace(s.key, ".NAME.", ".feed.", 1))
+		environ = append(environ, strings.Replace(s.variable, "_NAME_", "_FEED_", 1)+"="+strings.Trim(s.fallback, `[]"`))
 	}
 
 	// What the documents say is what the program takes.
@@ -136,7 +139,7 @@ func TestConfiguration_IsDocumented(t *testing.T) {
 	require.NoError(t, err)
 	require.ElementsMatch(t, keys, slices.Collect(maps.Keys(loaded.Origins)))
 	for i, key := range keys {
-		require.Equal(t, strings.Replace(want[i].variable, "NAME", "FEED", 1), loaded.Origins[key].Env)
+		require.Equal(t, strings.Replace(want[i].variable, "_NAME_", "_FEED_", 1), loaded.Origins[key].Env)
 	}
 
 	row := regexp.MustCompile("(?m)^\\| `([a-zA-Z_.]+)` \\| `([^`]*)` \\|")

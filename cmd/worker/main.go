@@ -1,5 +1,5 @@
 // Command worker is the consumer's side of a question-and-answer site: it
-// takes events from RabbitMQ or a SQL table and makes them take effect.
+// takes events from a SQL table or RabbitMQ and makes them take effect.
 //
 // One file a verb. The one thing to know: everything but signals and the exit
 // code is behind execute, which tests call in their own process.

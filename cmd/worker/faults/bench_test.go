@@ -4,9 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"log/slog"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -15,13 +13,10 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/stretchr/testify/require"
-	_ "modernc.org/sqlite"
 
 	"github.com/answerfeed/answerfeed/app"
 	"github.com/answerfeed/answerfeed/app/event"
 	"github.com/answerfeed/answerfeed/app/producer"
-	"github.com/answerfeed/answerfeed/config"
-	"github.com/answerfeed/answerfeed/handlers"
 )
 
 // measured is how many answers the drain benchmark measures, after warm of
@@ -35,19 +30,18 @@ func BenchmarkDrain(b *testing.B) {
 	for _, waiting := range []int{0, 1_000_000} {
 		b.Run(fmt.Sprintf("waiting=%d", waiting), func(b *testing.B) {
 			for b.Loop() {
-				dir := b.TempDir()
-				client := open(b, dir)
+				p := onSQLite(b)
+				client := p.open(b)
 				publish(b, client, questions((warm+measured)/4))
-				w := start(b, dir)
+				w := p.start(b)
 				w.drained(b)
 				w.kill()
 				for n := 0; n < warm+measured+waiting; n += warm + measured {
 					publish(b, client, answers(n, warm+measured))
 				}
-				require.NoError(b, client.Close())
 
-				db := reader(b, dir)
-				w = launch(b, dir, command())
+				db := p.reader(b)
+				w = launch(b, p.command("run", "--listen", "127.0.0.1:0"))
 				warmed, _ := reached(b, db, 2*warm)
 				done, deliveries := reached(b, db, 2*(warm+measured))
 				b.ReportMetric(float64(deliveries-2*warm)/2/done.Sub(warmed).Seconds(), "answers/s")
@@ -74,19 +68,18 @@ func reached(b *testing.B, db *sql.DB, deliveries int) (time.Time, int) {
 // 200 a second.
 func BenchmarkVisible(b *testing.B) {
 	const n = 4000
-	dir := b.TempDir()
-	client := open(b, dir)
+	p := onSQLite(b)
+	client := p.open(b)
 	publish(b, client, questions(n/4))
-	w := start(b, dir)
+	w := p.start(b)
 	w.drained(b)
-	db := reader(b, dir)
+	db := p.reader(b)
 	for b.Loop() {
 		lags := lags(b, client, db, n)
-		for _, p := range []int{50, 95, 99} {
-			b.ReportMetric(ms(lags, p), fmt.Sprintf("ms-p%d", p))
+		for _, percentile := range []int{50, 95, 99} {
+			b.ReportMetric(ms(lags, percentile), fmt.Sprintf("ms-p%d", percentile))
 		}
 	}
-	require.NoError(b, client.Close())
 }
 
 // The feed's lag while another handler of the same topic sleeps 10 s over
@@ -94,15 +87,13 @@ func BenchmarkVisible(b *testing.B) {
 func BenchmarkBesideASleeper(b *testing.B) {
 	const n = 2000
 	measure := func(sleeps bool) []time.Duration {
-		dir := b.TempDir()
-		require.NoError(b, os.WriteFile(filepath.Join(dir, "worker.yaml"), fmt.Appendf(nil,
-			"handlers:\n  sleeper:\n    enabled: %t\n    timeout: 30s\n", sleeps), 0o600))
-		client := open(b, dir, sleeper())
+		p := onSQLite(b)
+		p.config(b, fmt.Sprintf("handlers:\n  sleeper:\n    enabled: %t\n    timeout: 30s\n", sleeps))
+		client := p.open(b, sleeper())
 		publish(b, client, questions(n/4))
-		w := startProgram(b, dir)
-		l := lags(b, client, reader(b, dir), n)
+		w := p.startProgram(b)
+		l := lags(b, client, p.reader(b), n)
 		w.kill()
-		require.NoError(b, client.Close())
 		return l
 	}
 	for b.Loop() {
@@ -136,19 +127,6 @@ func lags(b *testing.B, client *app.Client, db *sql.DB, n int) []time.Duration {
 
 func ms(sorted []time.Duration, percentile int) float64 {
 	return float64(sorted[len(sorted)*percentile/100].Microseconds()) / 1000
-}
-
-// open opens the queues of dir for publishing, as another process would.
-func open(t testing.TB, dir string, more ...handlers.Handler) *app.Client {
-	t.Helper()
-	all := append(handlers.All(), more...)
-	loaded, err := config.Load(config.Options{Environ: []string{}, Handlers: app.Declare(all), Overrides: map[string]any{
-		"transport.sql.dsn": filepath.Join(dir, "answerfeed.db"), "database.dsn": filepath.Join(dir, "answerfeed.db"),
-	}})
-	require.NoError(t, err)
-	client, err := app.Open(t.Context(), app.Options{Config: loaded.Config, Handlers: all, Logger: slog.New(slog.DiscardHandler)})
-	require.NoError(t, err)
-	return client
 }
 
 func publish(t testing.TB, client *app.Client, msgs []*message.Message) {
@@ -190,14 +168,6 @@ func answers(first, n int) []*message.Message {
 		msgs = append(msgs, producer.NewMessage(id, payload, nil))
 	}
 	return msgs
-}
-
-func reader(t testing.TB, dir string) *sql.DB {
-	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "answerfeed.db")+"?_pragma=busy_timeout(5000)&_pragma=query_only(ON)")
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = db.Close() })
-	return db
 }
 
 func count(t testing.TB, db *sql.DB, table string) (n int) {

@@ -11,11 +11,12 @@ import (
 
 	"github.com/answerfeed/answerfeed/app"
 	"github.com/answerfeed/answerfeed/app/event"
+	"github.com/answerfeed/answerfeed/app/failure"
 	"github.com/answerfeed/answerfeed/config"
 	"github.com/answerfeed/answerfeed/handlers"
 )
 
-// programVariable makes the test binary a worker with the handlers below, in
+// programVariable makes a test binary a worker with the handlers below, in
 // the working directory.
 const programVariable = "WORKER_TEST_PROGRAM"
 
@@ -24,6 +25,10 @@ const (
 	// message's identity to the file effects.
 	topicCounted = "counted"
 	effects      = "effects"
+	// topicSick is taken by the handler "sick", which does the same as soon as
+	// there is a file healed, and until then fails for the moment.
+	topicSick = "sickened"
+	healed    = "healed"
 )
 
 // program runs that worker until SIGTERM.
@@ -45,7 +50,7 @@ func runProgram(ctx context.Context) error {
 		return err
 	}
 	defer out.Close()
-	all := append(handlers.All(), counter(out), sleeper())
+	all := append(handlers.All(), counter(out), sick(out), sleeper())
 	loaded, err := config.Load(config.Options{Handlers: app.Declare(all), Overrides: map[string]any{"web.listen": "127.0.0.1:0"}})
 	if err != nil {
 		return err
@@ -53,14 +58,34 @@ func runProgram(ctx context.Context) error {
 	return app.Run(ctx, app.Options{Config: loaded.Config, Handlers: all, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 }
 
+type counterOptions struct {
+	// Pause is how long each message takes, so that there is always work to
+	// interrupt. Defaults to 20 ms.
+	Pause time.Duration `yaml:"pause"`
+}
+
 func counter(out *os.File) handlers.Handler {
-	count := func(ctx context.Context, _ []byte) error {
-		<-time.After(20 * time.Millisecond) // so that there is always work to interrupt
+	return handlers.Handler{Name: "counter", Options: &counterOptions{20 * time.Millisecond}, Topics: func(env handlers.Env) []handlers.Topic {
+		options := env.Options.(*counterOptions)
+		count := func(ctx context.Context, _ []byte) error {
+			<-time.After(options.Pause)
+			_, err := fmt.Fprintln(out, event.MessageOf(ctx).Identity())
+			return err
+		}
+		return []handlers.Topic{{Name: topicCounted, Handle: count}}
+	}}
+}
+
+func sick(out *os.File) handlers.Handler {
+	handle := func(ctx context.Context, _ []byte) error {
+		if _, err := os.Stat(healed); err != nil {
+			return failure.Transient(err)
+		}
 		_, err := fmt.Fprintln(out, event.MessageOf(ctx).Identity())
 		return err
 	}
-	return handlers.Handler{Name: "counter", Topics: func(handlers.Env) []handlers.Topic {
-		return []handlers.Topic{{Name: topicCounted, Handle: count}}
+	return handlers.Handler{Name: "sick", Topics: func(handlers.Env) []handlers.Topic {
+		return []handlers.Topic{{Name: topicSick, Handle: handle}}
 	}}
 }
 

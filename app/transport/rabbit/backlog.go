@@ -1,0 +1,85 @@
+package rabbit
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/answerfeed/answerfeed/app/transport"
+)
+
+// Backlog asks the broker for each queue's ready messages. AMQP tells of no
+// other: InFlight counts what this process has in work, and Oldest is the age
+// of what it was delivered last, while messages wait behind that.
+func (t *Transport) Backlog(ctx context.Context) ([]transport.Backlog, error) {
+	t.mu.Lock()
+	subs := slices.Clone(t.subs)
+	t.mu.Unlock()
+	consumers := t.consumers.All()
+	all := make([]transport.Backlog, 0, len(subs))
+	for _, s := range subs {
+		b := transport.Backlog{Handler: s.Handler, Topic: s.Topic}
+		queue := t.cfg.Prefix + s.Queue()
+		var errs [2]error
+		b.Ready, _, errs[0] = t.consuming.inspect(ctx, queue)
+		b.Dead, _, errs[1] = t.consuming.inspect(ctx, t.cfg.Prefix+s.DeadQueue())
+		if err := errors.Join(errs[:]...); err != nil {
+			return nil, fmt.Errorf("counting the backlog: %w", err)
+		}
+		for _, name := range t.delayQueues(s) {
+			n, _, err := t.consuming.inspect(ctx, name)
+			if err != nil {
+				return nil, fmt.Errorf("counting the backlog: %w", err)
+			}
+			b.Delayed += n
+		}
+		for _, source := range consumers {
+			if c, ok := source.(*consumer); ok {
+				c.add(&b, queue)
+			}
+		}
+		all = append(all, b)
+	}
+	slices.SortFunc(all, func(a, b transport.Backlog) int {
+		return cmp.Compare(a.Topic+"."+a.Handler, b.Topic+"."+b.Handler)
+	})
+	return all, nil
+}
+
+// add adds what the consumer has in work to its queue's figures.
+func (c *consumer) add(b *transport.Backlog, queue string) {
+	c.figures.Lock()
+	defer c.figures.Unlock()
+	switch c.queue {
+	case queue:
+		if !c.cfg.AtMostOnce { // else it is off the queue
+			b.InFlight += int64(c.inWork)
+		}
+		if b.Ready > 0 && !c.newest.IsZero() {
+			b.Oldest = max(b.Oldest, time.Since(c.newest))
+		}
+	case deadName(queue):
+		b.Dead += int64(c.inWork)
+	}
+}
+
+// delayQueues are the handler's delay queues on the topic that this process
+// knows of.
+func (t *Transport) delayQueues(s transport.Subscription) []string {
+	queue := t.cfg.Prefix + s.Queue()
+	var names []string
+	for _, d := range distinct(s.Delays) {
+		names = append(names, delayName(queue, d))
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for name := range t.rounded {
+		if len(name) > len(queue) && name[:len(queue)] == queue && name[len(queue)] == '.' {
+			names = append(names, name)
+		}
+	}
+	return names
+}

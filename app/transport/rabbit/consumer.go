@@ -1,0 +1,273 @@
+package rabbit
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/answerfeed/answerfeed/app/transport"
+	"github.com/answerfeed/answerfeed/app/transport/window"
+)
+
+const (
+	// gather is how long a finished message waits for others that finish with
+	// it, to be acknowledged together; overtake is how long it waits for
+	// slower ones before it, until it is acknowledged singly.
+	gather, overtake = time.Millisecond, 5 * time.Millisecond
+	// reopenPause is between two tries to consume, doubling to maxReopenPause.
+	reopenPause, maxReopenPause = 50 * time.Millisecond, time.Second
+)
+
+// consumer reads one queue, in one session after the other. One goroutine,
+// run, owns its state.
+type consumer struct {
+	t      *Transport
+	cfg    transport.Consumer
+	queue  string // with the prefix
+	window *window.Window
+
+	// What ended, handed over to run.
+	mu     sync.Mutex
+	ended  []ending
+	signal chan struct{}
+
+	intake context.Context //nolint:containedctx // ends with Close
+	stop   context.CancelFunc
+	done   chan struct{} // run has ended
+
+	// Of run alone, but for figures.
+	figures sync.Mutex
+	inWork  int       // messages in the window, of this session or an earlier one
+	bytes   int64     // of payload in the window
+	newest  time.Time // when the message delivered last was published
+	failing bool      // consuming is not possible now
+}
+
+// claim is one delivery.
+type claim struct {
+	consumer *consumer
+	session  *session
+	tag      uint64
+	size     int64
+	over     atomic.Bool // given back while its handler still ran
+}
+
+// ending is how a message left the window.
+type ending struct {
+	*claim
+	outcome window.Outcome
+}
+
+func newConsumer(t *Transport, cfg transport.Consumer) *consumer {
+	c := &consumer{
+		t: t, cfg: cfg, queue: t.cfg.Prefix + cfg.Name(), window: window.New(),
+		signal: make(chan struct{}, 1), done: make(chan struct{}),
+	}
+	c.intake, c.stop = context.WithCancel(context.Background())
+	return c
+}
+
+// start runs the consumer until Close, or until ctx ends. s is its first
+// session, nil when the broker cannot give one for now.
+func (c *consumer) start(ctx context.Context, s *session) {
+	stop := context.AfterFunc(ctx, c.stop)
+	go func() {
+		defer close(c.done)
+		defer stop()
+		c.run(context.WithoutCancel(ctx), s)
+		c.t.consumers.Remove(c)
+	}()
+}
+
+// Messages is the channel that the router reads.
+func (c *consumer) Messages() <-chan *message.Message { return c.window.Messages() }
+
+// Close stops the intake, lets the window drain, and waits for the end.
+func (c *consumer) Close() {
+	c.stop()
+	<-c.done
+}
+
+// run holds session after session until closing.
+func (c *consumer) run(ctx context.Context, s *session) {
+	pause := reopenPause
+	for {
+		if s != nil {
+			pause = reopenPause
+			if c.serve(ctx, s) {
+				return
+			}
+		}
+		var err error
+		if s, err = c.open(c.intake); err != nil {
+			if c.intake.Err() == nil {
+				c.report(err)
+			}
+			if c.waitWithout(pause) {
+				return
+			}
+			pause = min(2*pause, maxReopenPause)
+			continue
+		}
+		c.report(nil)
+	}
+}
+
+// serve reads a session until it breaks, false, or until the consumer is
+// closed and drained, true.
+func (c *consumer) serve(ctx context.Context, s *session) (drained bool) {
+	defer s.close()
+	alarm := newAlarm()
+	defer alarm.timer.Stop()
+	for {
+		if held := s.held; held != nil && c.room() {
+			s.held = nil
+			if !c.take(ctx, s, *held) {
+				return false
+			}
+		}
+		deliveries := s.deliveries
+		if s.held != nil || !c.room() { // what the broker sent beyond stays unread
+			deliveries = nil
+		}
+		select {
+		case <-c.intake.Done():
+			s.giveBackUnread()
+			c.drain(s)
+			return true
+		case d, open := <-deliveries:
+			if !open || d.Acknowledger == nil { // broken, or cancelled by the broker
+				return false
+			}
+			if !c.take(ctx, s, d) {
+				return false
+			}
+		case <-s.broken: //nolint:errcheck // seen even while there is no room; logged with the connection
+			return false
+		case <-c.signal:
+			alarm.set(gather)
+		case <-alarm.timer.C:
+			alarm.rang()
+			c.collect(s, time.Now())
+			if wait, ok := s.settle(time.Now(), overtake); !ok {
+				return false
+			} else if wait > 0 {
+				alarm.set(wait)
+			}
+		}
+	}
+}
+
+// alarm is a timer that only ever comes earlier: many that set it again and
+// again do not put it off.
+type alarm struct {
+	timer *time.Timer
+	at    time.Time // zero when it is not set
+}
+
+func newAlarm() *alarm {
+	a := &alarm{timer: time.NewTimer(time.Hour)}
+	a.timer.Stop()
+	return a
+}
+
+func (a *alarm) set(after time.Duration) {
+	if at := time.Now().Add(after); a.at.IsZero() || at.Before(a.at) {
+		a.at = at
+		a.timer.Reset(after)
+	}
+}
+
+func (a *alarm) rang() { a.at = time.Time{} }
+
+// waitWithout waits for the next try to open a session. It returns true when
+// the consumer was closed instead, and is drained.
+func (c *consumer) waitWithout(pause time.Duration) (drained bool) {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	for {
+		select {
+		case <-c.intake.Done():
+			c.drain(nil)
+			return true
+		case <-c.signal:
+			c.collect(nil, time.Now())
+		case <-timer.C:
+			return false
+		}
+	}
+}
+
+// drain lets the window come to its end and settles what it can.
+func (c *consumer) drain(s *session) {
+	empty := make(chan struct{})
+	go func() { c.window.Close(c.cfg.Grace); close(empty) }()
+	tick := time.NewTicker(gather)
+	defer tick.Stop()
+	for drained := false; !drained; {
+		select {
+		case <-empty:
+			drained = true
+		case <-tick.C:
+		}
+		c.collect(s, time.Now())
+		if s == nil {
+			continue
+		}
+		wait := overtake
+		if drained {
+			wait = 0
+			s.dropPauses()
+		}
+		if _, ok := s.settle(time.Now(), wait); !ok {
+			s = nil // the rest comes back by itself
+		}
+	}
+}
+
+func (c *consumer) room() bool { return c.inWork < c.cfg.Window && c.bytes < window.MaxBytes }
+
+// collect books what ended since the last time.
+func (c *consumer) collect(s *session, now time.Time) {
+	c.mu.Lock()
+	ended := c.ended
+	c.ended = nil
+	c.mu.Unlock()
+	for _, e := range ended {
+		c.book(-1, -e.size)
+		if c.cfg.AtMostOnce || e.session != s || s == nil {
+			continue // settled already, or by the end of its session
+		}
+		switch e.outcome {
+		case window.Acked:
+			s.tags.finish(e.tag, now)
+		case window.Nacked:
+			s.nacks = append(s.nacks, nack{e.tag, now.Add(c.t.cfg.NackPause)})
+		case window.Returned:
+			s.nacks = append(s.nacks, nack{e.tag, now})
+		}
+	}
+}
+
+func (c *consumer) book(messages int, bytes int64) {
+	c.figures.Lock()
+	defer c.figures.Unlock()
+	c.inWork += messages
+	c.bytes += bytes
+}
+
+// report logs that consuming is not possible, or possible again: once a
+// change.
+func (c *consumer) report(err error) {
+	if failing := err != nil; failing != c.failing {
+		c.failing = failing
+		if failing {
+			c.t.cfg.Logger.Error("the queue cannot be consumed; trying again", "queue", c.queue, "error", err)
+		} else {
+			c.t.cfg.Logger.Info("the queue is consumed again", "queue", c.queue)
+		}
+	}
+}

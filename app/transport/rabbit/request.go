@@ -1,0 +1,85 @@
+package rabbit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+// within gives up waiting for do when ctx ends: amqp091's requests have no
+// context, and a broker that hangs answers none until its missing heartbeats
+// end the connection. What do returns after that goes to undo, unless it failed.
+func within[T any](ctx context.Context, do func() (T, error), undo func(T)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	results, given := make(chan result), make(chan struct{})
+	go func() {
+		v, err := do()
+		select {
+		case results <- result{v, err}:
+		case <-given:
+			if err == nil {
+				undo(v)
+			}
+		}
+	}()
+	select {
+	case r := <-results:
+		return r.value, r.err
+	case <-ctx.Done():
+		close(given)
+		var none T
+		return none, ctx.Err()
+	}
+}
+
+// onChannel makes requests on a channel of their own, since an error closes
+// it.
+func (l *link) onChannel(ctx context.Context, do func(*amqp.Channel) error) error {
+	conn, err := l.get(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = within(ctx, func() (struct{}, error) {
+		ch, err := conn.Channel()
+		if err != nil {
+			return struct{}{}, fmt.Errorf("opening a channel: %w", err)
+		}
+		err = do(ch)
+		if closeErr := ch.Close(); !errors.Is(closeErr, amqp.ErrClosed) {
+			err = errors.Join(err, closeErr)
+		}
+		return struct{}{}, err
+	}, func(struct{}) {})
+	return err
+}
+
+// inspect counts a queue's ready messages, and tells whether it is there.
+func (l *link) inspect(ctx context.Context, queue string) (ready int64, there bool, err error) {
+	counted := make(chan int, 1)
+	err = l.onChannel(ctx, func(ch *amqp.Channel) error {
+		q, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
+		counted <- q.Messages
+		return err
+	})
+	switch {
+	case err == nil:
+		return int64(<-counted), true, nil
+	case code(err) == amqp.NotFound:
+		return 0, false, nil
+	}
+	return 0, false, fmt.Errorf("asking for queue %s: %w", queue, err)
+}
+
+// code is the broker's reason code in err, 0 when there is none.
+func code(err error) int {
+	var e *amqp.Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return 0
+}

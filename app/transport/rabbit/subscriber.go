@@ -1,0 +1,58 @@
+package rabbit
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"github.com/answerfeed/answerfeed/app/transport"
+	"github.com/answerfeed/answerfeed/app/transport/window"
+)
+
+// firstWithin is how long Subscribe waits for its first session. A queue may
+// have no leader for a while; then it goes on alone.
+const firstWithin = 5 * time.Second
+
+// Subscriber returns a subscriber of one queue, which Migrate has made.
+func (t *Transport) Subscriber(c transport.Consumer) (message.Subscriber, error) {
+	return window.NewSubscriber(c, t.consume)
+}
+
+func (t *Transport) consume(ctx context.Context, cfg transport.Consumer) (window.Source, error) {
+	c := newConsumer(t, cfg)
+	if !t.consumers.Add(c) {
+		return nil, transport.ErrClosed
+	}
+	first, err := c.first(ctx)
+	if err != nil {
+		t.consumers.Remove(c)
+		c.stop()
+		close(c.done) // for whoever found it meanwhile
+		return nil, err
+	}
+	c.start(ctx, first)
+	return c, nil
+}
+
+// first is the consumer's first session, nil when it may still come. What
+// does not heal by itself is an error.
+func (c *consumer) first(ctx context.Context) (*session, error) {
+	ctx, cancel := context.WithTimeout(ctx, firstWithin)
+	defer cancel()
+	defer context.AfterFunc(c.intake, cancel)()
+	s, err := c.open(ctx)
+	switch code(err) {
+	case amqp.NotFound, amqp.AccessRefused, amqp.PreconditionFailed:
+		return nil, err
+	}
+	if errors.Is(err, transport.ErrClosed) {
+		return nil, err
+	}
+	if c.intake.Err() == nil && !errors.Is(err, context.Canceled) {
+		c.report(err)
+	}
+	return s, nil
+}

@@ -1,0 +1,65 @@
+package rabbit
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+func TestDelayName(t *testing.T) {
+	for want, d := range map[string]time.Duration{
+		"q.retry.5s": 5 * time.Second, "q.retry.2m": 2 * time.Minute, "q.retry.10m": 10 * time.Minute,
+		"q.retry.1h": time.Hour, "q.retry.30h": 30 * time.Hour, "q.retry.1h30m": 90 * time.Minute,
+		"q.retry.1h0m5s": time.Hour + 5*time.Second, "q.retry.1m30s": 90 * time.Second,
+		"q.retry.500ms": 500 * time.Millisecond, "q.retry.1.5s": 1500 * time.Millisecond, "q.retry.1m0.5s": time.Minute + 500*time.Millisecond,
+	} {
+		require.Equal(t, want, delayName("q", d))
+	}
+}
+
+func TestShortDuration_IsReadBack(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		d := time.Duration(rapid.Int64Range(1, 1<<40).Draw(t, "ms")) * time.Millisecond % maxDelay
+		back, err := time.ParseDuration(shortDuration(d))
+		require.NoError(t, err)
+		require.Equal(t, d, back)
+	})
+}
+
+func TestRoundDelay(t *testing.T) {
+	schedule := []time.Duration{time.Hour, 5 * time.Second, 30 * time.Second, 2 * time.Minute}
+	for _, test := range []struct{ want, is time.Duration }{
+		{0, 5 * time.Second}, {-1, 5 * time.Second}, {5 * time.Second, 5 * time.Second}, {5*time.Second + 1, 30 * time.Second},
+		{time.Hour, time.Hour}, {time.Hour + 1, 2 * time.Hour}, {30 * time.Hour, 30 * time.Hour},
+		{31 * time.Hour, 48 * time.Hour}, {72 * time.Hour, 72 * time.Hour}, {1 << 62, maxDelay},
+	} {
+		require.Equal(t, test.is, roundDelay(schedule, test.want), test.want)
+	}
+	require.Equal(t, 10*time.Minute, roundDelay(nil, 7*time.Minute))
+	require.Equal(t, time.Second, roundDelay([]time.Duration{0}, 0))
+}
+
+func TestRoundDelay_IsEnoughAndOneOfFew(t *testing.T) {
+	names := map[time.Duration]bool{}
+	rapid.Check(t, func(t *rapid.T) {
+		want := time.Duration(rapid.Int64Range(0, int64(maxDelay)).Draw(t, "want"))
+		d := roundDelay(nil, want)
+		require.GreaterOrEqual(t, d, want)
+		require.LessOrEqual(t, d, maxDelay)
+		require.True(t, want < 10*time.Second || d <= 2*want+24*time.Hour)
+		names[d] = true
+	})
+	require.Less(t, len(names), 70)
+}
+
+func TestDelayArguments(t *testing.T) {
+	a := delayArguments("q", 1500*time.Microsecond)
+	require.Equal(t, int64(2), a["x-message-ttl"], "never before its time")
+	a = delayArguments("q", maxDelay)
+	require.Less(t, a["x-expires"], int64(1)<<32)
+	require.Greater(t, a["x-expires"], a["x-message-ttl"], "it goes after the last message has left it")
+	require.NoError(t, a.Validate())
+	require.Equal(t, "q", a["x-dead-letter-routing-key"])
+}

@@ -1,0 +1,283 @@
+package rabbit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	amqp "github.com/rabbitmq/amqp091-go"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/answerfeed/answerfeed/app/transport"
+	"github.com/answerfeed/answerfeed/app/transport/window"
+)
+
+// declareEvery is how often the queues are declared again while the worker
+// runs: a delay queue that nobody declares any more expires.
+const declareEvery = time.Hour
+
+// moveWithin is how long moving a message may take once its consumer is
+// closing.
+const moveWithin = 3 * time.Second
+
+// Transport is RabbitMQ as a [transport.Transport].
+type Transport struct {
+	cfg                   Config
+	publishing, consuming *link
+	publisher             *publisher
+	tags                  consumerTags
+	pings                 singleflight.Group
+
+	mu      sync.Mutex
+	subs    []transport.Subscription // as Migrate was given them
+	rounded map[string]time.Time     // delay queues beyond the schedule, when they were declared
+
+	consumers window.Set
+
+	cancel context.CancelFunc
+	kept   chan struct{} // keep has ended
+}
+
+var _ transport.Transport = (*Transport)(nil)
+
+// New connects to the broker: one connection to publish, one to consume.
+func New(ctx context.Context, cfg Config) (*Transport, error) {
+	if err := cfg.complete(); err != nil {
+		return nil, fmt.Errorf("AMQP transport: %w", err)
+	}
+	t := &Transport{cfg: cfg, subs: slices.Clone(cfg.Subscriptions), rounded: map[string]time.Time{}, kept: make(chan struct{})}
+	var err error
+	if t.publishing, err = newLink(ctx, cfg, "publishing"); err != nil {
+		return nil, fmt.Errorf("AMQP transport: %w", err)
+	}
+	if t.consuming, err = newLink(ctx, cfg, "consuming"); err != nil {
+		t.publishing.close()
+		return nil, fmt.Errorf("AMQP transport: %w", err)
+	}
+	t.publisher = newPublisher(t, t.publishing)
+	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	t.cancel = cancel
+	go t.keep(life)
+	return t, nil
+}
+
+// Migrate declares exchanges, queues and bindings.
+func (t *Transport) Migrate(ctx context.Context, subs []transport.Subscription) error {
+	t.know(subs)
+	return declareAll(ctx, t.consuming, t.cfg.Prefix, subs)
+}
+
+// know remembers subscriptions: what of them is deleted underfoot is declared
+// again.
+func (t *Transport) know(subs []transport.Subscription) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range subs {
+		t.subs = slices.DeleteFunc(t.subs, func(known transport.Subscription) bool { return known.Queue() == s.Queue() })
+		t.subs = append(t.subs, s)
+	}
+}
+
+// known are the subscriptions that pass the test.
+func (t *Transport) known(test func(transport.Subscription) bool) []transport.Subscription {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(t.subs), func(s transport.Subscription) bool { return !test(s) })
+}
+
+// Check reports the first queue of the subscriptions that does not exist.
+func (t *Transport) Check(ctx context.Context, subs []transport.Subscription) error {
+	t.know(subs)
+	for _, s := range subs {
+		for _, queue := range []string{s.Queue(), s.DeadQueue()} {
+			if _, there, err := t.consuming.inspect(ctx, t.cfg.Prefix+queue); err != nil {
+				return err
+			} else if !there {
+				return fmt.Errorf("queue %s does not exist; run `worker migrate`", t.cfg.Prefix+queue)
+			}
+		}
+	}
+	return nil
+}
+
+// keep declares the queues again from time to time.
+func (t *Transport) keep(ctx context.Context) {
+	defer close(t.kept)
+	tick := time.NewTicker(declareEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		all := t.known(func(transport.Subscription) bool { return true })
+		if err := declareAll(ctx, t.consuming, t.cfg.Prefix, all); err != nil && ctx.Err() == nil {
+			t.cfg.Logger.Error("the queues could not be declared again", "error", err)
+		}
+	}
+}
+
+// redeclare makes again what a route needs, when it is ours.
+func (t *Transport) redeclare(ctx context.Context, exchange, key string) (ours bool, err error) {
+	subs := t.known(func(s transport.Subscription) bool {
+		queue := t.cfg.Prefix + s.Queue()
+		return t.cfg.Prefix+s.Topic == exchange || queue == key || strings.HasPrefix(key, queue+".")
+	})
+	if len(subs) == 0 {
+		return false, nil
+	}
+	return true, t.declareAgain(ctx, subs)
+}
+
+// declareAgain makes queues that were deleted underfoot, after a moment: a
+// broker's channel that finds its queue there again before it has told its
+// consumer of the deletion consumes the new one without a word, takes its
+// first messages for ones that it has seen, and never delivers them.
+func (t *Transport) declareAgain(ctx context.Context, subs []transport.Subscription) error {
+	const moment = 300 * time.Millisecond
+	sleep(ctx, moment)
+	return declareAll(ctx, t.consuming, t.cfg.Prefix, subs)
+}
+
+// Prune deletes the handler's queues on every topic that the worker knows;
+// its delay queues expire by themselves.
+func (t *Transport) Prune(ctx context.Context, handler string) ([]string, error) {
+	t.mu.Lock()
+	topics := map[string]bool{}
+	for _, s := range t.subs {
+		topics[s.Topic] = true
+	}
+	t.subs = slices.DeleteFunc(t.subs, func(s transport.Subscription) bool { return s.Handler == handler })
+	t.mu.Unlock()
+	var removed []string
+	for topic := range topics {
+		s := transport.Subscription{Topic: topic, Handler: handler}
+		for _, queue := range []string{s.Queue(), s.DeadQueue()} {
+			_, there, err := t.consuming.inspect(ctx, t.cfg.Prefix+queue)
+			if err != nil {
+				return removed, err
+			}
+			if !there {
+				continue
+			}
+			err = t.consuming.onChannel(ctx, func(ch *amqp.Channel) error {
+				_, err := ch.QueueDelete(t.cfg.Prefix+queue, false, false, false)
+				return err
+			})
+			if err != nil {
+				return removed, fmt.Errorf("removing queue %s: %w", queue, err)
+			}
+			removed = append(removed, queue)
+		}
+	}
+	slices.Sort(removed)
+	return removed, nil
+}
+
+// Publisher returns the shared publisher.
+func (t *Transport) Publisher() message.Publisher { return t.publisher }
+
+// Redeliver publishes the message to the delay queue from which it comes back.
+func (t *Transport) Redeliver(ctx context.Context, m *message.Message, delay time.Duration) error {
+	c, err := claimOf(m)
+	if err != nil {
+		return err
+	}
+	s := c.consumer.cfg.Subscription
+	queue, delay := t.cfg.Prefix+s.Queue(), roundDelay(s.Delays, delay)
+	if !slices.Contains(s.Delays, delay) {
+		if err := t.declareRounded(ctx, queue, delay); err != nil {
+			return err
+		}
+	}
+	return t.move(ctx, c, m, delayName(queue, delay))
+}
+
+// DeadLetter publishes the message to the dead queue of its handler.
+func (t *Transport) DeadLetter(ctx context.Context, m *message.Message) error {
+	c, err := claimOf(m)
+	if err != nil {
+		return err
+	}
+	return t.move(ctx, c, m, t.cfg.Prefix+c.consumer.cfg.DeadQueue())
+}
+
+func claimOf(m *message.Message) (*claim, error) {
+	d, _ := transport.DeliveryOf(m)
+	c, ok := d.Claim.(*claim)
+	if !ok || c.consumer.cfg.AtMostOnce {
+		return nil, errors.New("moving a message: it was not delivered by this transport with at-least-once")
+	}
+	if c.over.Load() || c.session.over.Load() {
+		return nil, fmt.Errorf("moving a message: %w", transport.ErrClaimLost)
+	}
+	return c, nil
+}
+
+func (t *Transport) move(ctx context.Context, c *claim, m *message.Message, queue string) error {
+	ctx, cancel := context.WithTimeout(ctx, t.cfg.PublishTimeout)
+	defer cancel()
+	// A worker that is told to stop does not wait long for a broker that takes
+	// nothing: the message goes back as it came.
+	stop := context.AfterFunc(c.consumer.intake, func() { time.AfterFunc(moveWithin, cancel) })
+	defer stop()
+	if err := t.publisher.publish(ctx, "", queue, []*message.Message{m}); err != nil {
+		return fmt.Errorf("moving a message to %s: %w", queue, err)
+	}
+	return nil
+}
+
+// declareRounded declares a delay queue beyond the schedule, once in a while.
+func (t *Transport) declareRounded(ctx context.Context, queue string, delay time.Duration) error {
+	name := delayName(queue, delay)
+	t.mu.Lock()
+	fresh := time.Since(t.rounded[name]) < declareEvery
+	t.mu.Unlock()
+	if fresh {
+		return nil
+	}
+	if err := declareDelay(ctx, t.consuming, queue, delay); err != nil {
+		return fmt.Errorf("making the delay queue %s: %w", name, err)
+	}
+	t.mu.Lock()
+	t.rounded[name] = time.Now()
+	t.mu.Unlock()
+	return nil
+}
+
+// Ping asks the broker to open a channel. One asks at a time, and the others
+// wait for its answer: a broker that hangs gives none for a while.
+func (t *Transport) Ping(ctx context.Context) error {
+	if _, err := t.consuming.get(ctx); err != nil {
+		return fmt.Errorf("asking the broker: %w", err)
+	}
+	answer := t.pings.DoChan("", func() (any, error) {
+		return nil, t.consuming.onChannel(t.consuming.ctx, func(*amqp.Channel) error { return nil })
+	})
+	select {
+	case a := <-answer:
+		return a.Err
+	case <-ctx.Done():
+		return fmt.Errorf("asking the broker: %w", ctx.Err())
+	}
+}
+
+// Close closes what still consumes, with the grace that it has, and then the
+// connections.
+func (t *Transport) Close() error {
+	t.consumers.Close()
+	t.cancel()
+	<-t.kept
+	t.publishing.close()
+	for _, ended := range t.publisher.ended {
+		<-ended
+	}
+	t.consuming.close()
+	return nil
+}
