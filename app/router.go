@@ -3,11 +3,9 @@ package app
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
-	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/answerfeed/answerfeed/app/deadletter"
@@ -38,11 +36,7 @@ type routing struct {
 // newRouting wires each enabled handler to its queues, and each handler's
 // dead queues to the desk.
 func (a *App) newRouting(env handlers.Env) (*routing, error) {
-	// The router's own news are for debugging: parts log what matters.
-	logger := watermill.NewSlogLoggerWithLevelMapping(a.client.opts.Logger, map[slog.Level]slog.Level{
-		slog.LevelInfo: slog.LevelDebug, slog.LevelError: slog.LevelDebug,
-	})
-	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: routerWithin}, logger)
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: routerWithin}, routerLog{a.client.opts.Logger})
 	if err != nil {
 		return nil, fmt.Errorf("making the router: %w", err)
 	}

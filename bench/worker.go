@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -94,6 +95,7 @@ func openWorker(ctx context.Context, j job, handled *atomic.Int64) (consumer, er
 	if err != nil {
 		return consumer{}, err
 	}
+	debug.SetGCPercent(200) // as cmd/worker does
 	a, err := app.New(ctx, opts)
 	if err == nil && h.err != nil {
 		err = errors.Join(h.err, a.Stop(ctx))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 )
@@ -23,9 +24,10 @@ type Batcher[T any] struct {
 	max   int
 	apply func(ctx context.Context, tx *sql.Tx, items []T) error
 
-	queue   chan request[T]
-	closing chan struct{}
-	close   sync.Once
+	mu      sync.Mutex
+	pending []request[T] // as many as there are callers
+	closed  bool
+	wake    chan struct{} // there is something pending, or the end
 	done    chan struct{}
 }
 
@@ -41,7 +43,7 @@ type request[T any] struct {
 func NewBatcher[T any](db *DB, d Durability, max int, apply func(ctx context.Context, tx *sql.Tx, items []T) error) *Batcher[T] {
 	b := &Batcher[T]{
 		db: db, d: d, max: max, apply: apply,
-		queue: make(chan request[T]), closing: make(chan struct{}), done: make(chan struct{}),
+		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	go b.run()
 	return b
@@ -50,13 +52,20 @@ func NewBatcher[T any](db *DB, d Durability, max int, apply func(ctx context.Con
 // Do returns nil when the item is committed. When ctx ends first it returns
 // ctx's error, and the item may be committed or not.
 func (b *Batcher[T]) Do(ctx context.Context, item T) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	r := request[T]{item: item, err: make(chan error, 1)}
-	select {
-	case b.queue <- r:
-	case <-b.closing:
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
 		return ErrClosed
-	case <-ctx.Done():
-		return ctx.Err()
+	}
+	b.pending = append(b.pending, r)
+	first := len(b.pending) == 1
+	b.mu.Unlock()
+	if first {
+		b.signal()
 	}
 	select {
 	case err := <-r.err:
@@ -68,31 +77,46 @@ func (b *Batcher[T]) Do(ctx context.Context, item T) error {
 
 // Close commits what was accepted and ends the committer.
 func (b *Batcher[T]) Close() {
-	b.close.Do(func() { close(b.closing) })
+	b.mu.Lock()
+	b.closed = true
+	b.mu.Unlock()
+	b.signal()
 	<-b.done
+}
+
+func (b *Batcher[T]) signal() {
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
 }
 
 func (b *Batcher[T]) run() {
 	defer close(b.done)
 	batch := make([]request[T], 0, b.max)
 	for {
-		select {
-		case r := <-b.queue:
-			batch = append(batch[:0], r)
-		case <-b.closing:
+		var closed bool
+		batch, closed = b.next(batch[:0])
+		switch {
+		case len(batch) > 0:
+			b.commit(batch)
+			clear(batch)
+		case closed:
 			return
+		default:
+			<-b.wake
 		}
-		for more := true; more && len(batch) < b.max; {
-			select {
-			case r := <-b.queue:
-				batch = append(batch, r)
-			default:
-				more = false
-			}
-		}
-		b.commit(batch)
-		clear(batch)
 	}
+}
+
+// next moves the next batch out of what is pending.
+func (b *Batcher[T]) next(batch []request[T]) (_ []request[T], closed bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := min(len(b.pending), b.max)
+	batch = append(batch, b.pending[:n]...)
+	b.pending = slices.Delete(b.pending, 0, n)
+	return batch, b.closed
 }
 
 // commit applies the batch, and each item alone when that fails.

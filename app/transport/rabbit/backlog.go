@@ -3,7 +3,6 @@ package rabbit
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -18,23 +17,22 @@ func (t *Transport) Backlog(ctx context.Context) ([]transport.Backlog, error) {
 	t.mu.Lock()
 	subs := slices.Clone(t.subs)
 	t.mu.Unlock()
+	var names []string
+	for _, s := range subs {
+		queue := t.cfg.Prefix + s.Queue()
+		names = append(append(names, queue, deadName(queue)), t.delayQueues(s)...)
+	}
+	ready, err := t.consuming.count(ctx, names)
+	if err != nil {
+		return nil, fmt.Errorf("counting the backlog: %w", err)
+	}
 	consumers := t.consumers.All()
 	all := make([]transport.Backlog, 0, len(subs))
 	for _, s := range subs {
-		b := transport.Backlog{Handler: s.Handler, Topic: s.Topic}
 		queue := t.cfg.Prefix + s.Queue()
-		var errs [2]error
-		b.Ready, _, errs[0] = t.consuming.inspect(ctx, queue)
-		b.Dead, _, errs[1] = t.consuming.inspect(ctx, t.cfg.Prefix+s.DeadQueue())
-		if err := errors.Join(errs[:]...); err != nil {
-			return nil, fmt.Errorf("counting the backlog: %w", err)
-		}
+		b := transport.Backlog{Handler: s.Handler, Topic: s.Topic, Ready: ready[queue], Dead: ready[deadName(queue)]}
 		for _, name := range t.delayQueues(s) {
-			n, _, err := t.consuming.inspect(ctx, name)
-			if err != nil {
-				return nil, fmt.Errorf("counting the backlog: %w", err)
-			}
-			b.Delayed += n
+			b.Delayed += ready[name]
 		}
 		for _, source := range consumers {
 			if c, ok := source.(*consumer); ok {

@@ -58,8 +58,12 @@ func (c *Config) complete() error {
 		return errors.New("no URL is given")
 	}
 	for _, u := range c.URLs {
-		if parsed, err := amqp.ParseURI(u); err != nil || parsed.Port < 1 || parsed.Port > math.MaxUint16 {
+		parsed, err := amqp.ParseURI(u)
+		if err != nil || parsed.Port < 1 || parsed.Port > math.MaxUint16 {
 			return errors.New("a URL is not of the form amqp://user:password@host:port/vhost")
+		}
+		if parsed.CACertFile+parsed.CertFile+parsed.KeyFile+parsed.ServerName != "" {
+			return errors.New("a URL names certificates; use ca, cert, key and server_name for them")
 		}
 	}
 	if !validPrefix.MatchString(c.Prefix) {
@@ -89,11 +93,8 @@ func (c *Config) complete() error {
 	return nil
 }
 
-// tls is nil when nothing was said about it: amqp091's own default for amqps.
+// tls is what amqps goes by.
 func (c *Config) tls() (*tls.Config, error) {
-	if c.CA == "" && c.Cert == "" && c.ServerName == "" {
-		return nil, nil //nolint:nilnil // nil is a value here
-	}
 	t := &tls.Config{ServerName: c.ServerName, MinVersion: tls.VersionTLS12}
 	if c.CA != "" {
 		pem, err := os.ReadFile(c.CA)

@@ -88,6 +88,12 @@ func TestNew_CannotConnect(t *testing.T) {
 	}
 }
 
+func TestNew_RefusesCertificatesInAURL(t *testing.T) {
+	_, err := rabbit.New(t.Context(), settings("amqps://u:"+secret+"@localhost/?cacertfile=ca.pem", "", noSettings))
+	require.ErrorContains(t, err, "use ca, cert, key and server_name")
+	hidesSecret(t, err.Error())
+}
+
 func TestNew_TriesEachURL(t *testing.T) {
 	closed, err := testserver.FreePort()
 	require.NoError(t, err)
@@ -112,6 +118,18 @@ func TestNew_WaitsForTheBroker(t *testing.T) {
 	proxy.attempts(t, 3)
 	proxy.refuse(false)
 	require.NoError(t, <-opened)
+}
+
+// Each answer of the broker takes its time, and all together take more than
+// any one of them may.
+func TestNew_OnASlowLine(t *testing.T) {
+	t.Parallel()
+	proxy := startProxy(t, shared.get(t).URL)
+	proxy.slow(time.Second)
+	cfg := settings(proxy.url, prefix(), noSettings)
+	r, err := rabbit.New(t.Context(), cfg)
+	require.NoError(t, err)
+	require.NoError(t, r.Close())
 }
 
 func TestMigrate_ExplainsOtherArguments(t *testing.T) {

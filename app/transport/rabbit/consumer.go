@@ -16,7 +16,7 @@ const (
 	// gather is how long a finished message waits for others that finish with
 	// it, to be acknowledged together; overtake is how long it waits for
 	// slower ones before it, until it is acknowledged singly.
-	gather, overtake = time.Millisecond, 5 * time.Millisecond
+	gather, overtake = 200 * time.Microsecond, 5 * time.Millisecond
 	// reopenPause is between two tries to consume, doubling to maxReopenPause.
 	reopenPause, maxReopenPause = 50 * time.Millisecond, time.Second
 )
@@ -63,7 +63,7 @@ type ending struct {
 
 func newConsumer(t *Transport, cfg transport.Consumer) *consumer {
 	c := &consumer{
-		t: t, cfg: cfg, queue: t.cfg.Prefix + cfg.Name(), window: window.New(),
+		t: t, cfg: cfg, queue: t.cfg.Prefix + cfg.Name(), window: window.New(cfg.Window),
 		signal: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	c.intake, c.stop = context.WithCancel(context.Background())

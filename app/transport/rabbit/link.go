@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"sync"
 	"time"
@@ -16,8 +15,6 @@ import (
 )
 
 const (
-	// dialWithin bounds one try at one URL, the handshake included.
-	dialWithin = 3 * time.Second
 	// dialPause is between two rounds of tries, doubling to maxDialPause.
 	dialPause, maxDialPause = 50 * time.Millisecond, time.Second
 	// hangUpWithin is how long an orderly end of a connection may take. A
@@ -114,7 +111,7 @@ func (l *link) set(conn *amqp.Connection, raw net.Conn, err error) {
 
 func (l *link) run() {
 	defer close(l.done)
-	pause, silent := dialPause, false
+	pause, silent, first := dialPause, false, true
 	for l.ctx.Err() == nil {
 		conn, raw, err := l.dial()
 		if err != nil {
@@ -130,10 +127,10 @@ func (l *link) run() {
 			pause = min(2*pause, maxDialPause)
 			continue
 		}
-		if !silent || pause > dialPause {
-			l.cfg.Logger.Log(l.ctx, slog.LevelInfo, "connected to the broker", "connection", l.role)
+		if !first || silent {
+			l.cfg.Logger.Info("connected to the broker", "connection", l.role)
 		}
-		pause, silent = dialPause, false
+		pause, silent, first = dialPause, false, false
 		l.hold(conn, raw)
 		sleep(l.ctx, dialPause) // a broker may hang up at once, again and again
 	}
@@ -186,40 +183,6 @@ func hangUp(conn *amqp.Connection, raw net.Conn) {
 	force := time.AfterFunc(hangUpWithin, func() { _ = raw.Close() })
 	defer force.Stop()
 	_ = conn.Close()
-}
-
-// dial tries each URL once.
-func (l *link) dial() (*amqp.Connection, net.Conn, error) {
-	var errs []error
-	for _, u := range l.cfg.URLs {
-		var raw net.Conn
-		conn, err := amqp.DialConfig(u, amqp.Config{
-			Heartbeat:       l.cfg.Heartbeat,
-			TLSClientConfig: l.tls.Clone(), // amqp091 writes the URL's host into it
-			Properties:      amqp.Table{"connection_name": l.cfg.Name + " " + l.role},
-			Dial: func(network, addr string) (net.Conn, error) {
-				d := net.Dialer{Timeout: dialWithin}
-				c, err := d.DialContext(l.ctx, network, addr)
-				if err != nil {
-					return nil, err
-				}
-				raw = c
-				// amqp091 clears it when the handshake is done.
-				return c, c.SetDeadline(time.Now().Add(dialWithin))
-			},
-		})
-		if err == nil {
-			return conn, raw, nil
-		}
-		if raw != nil {
-			_ = raw.Close()
-		}
-		errs = append(errs, fmt.Errorf("%s: %w", host(u), explainDial(err)))
-		if l.ctx.Err() != nil {
-			break
-		}
-	}
-	return nil, nil, errors.Join(errs...)
 }
 
 // close ends the link, within hangUpWithin.

@@ -21,6 +21,7 @@ type proxy struct {
 	refused int
 	refuses bool
 	hung    bool
+	delay   time.Duration
 	open    []net.Conn
 	all     sync.WaitGroup
 }
@@ -79,7 +80,9 @@ func (p *proxy) copy(to, from net.Conn) {
 		for p.hung {
 			p.cond.Wait()
 		}
+		delay := p.delay
 		p.mu.Unlock()
+		<-time.After(delay)
 		if _, writeErr := to.Write(buffer[:n]); err != nil || writeErr != nil {
 			return
 		}
@@ -109,6 +112,13 @@ func (p *proxy) hang(yes bool) {
 	defer p.mu.Unlock()
 	p.hung = yes
 	p.cond.Broadcast()
+}
+
+// slow passes everything on so much later.
+func (p *proxy) slow(by time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.delay = by
 }
 
 // cut breaks the connections that are open.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 )
@@ -60,19 +61,35 @@ func (l *link) onChannel(ctx context.Context, do func(*amqp.Channel) error) erro
 
 // inspect counts a queue's ready messages, and tells whether it is there.
 func (l *link) inspect(ctx context.Context, queue string) (ready int64, there bool, err error) {
-	counted := make(chan int, 1)
-	err = l.onChannel(ctx, func(ch *amqp.Channel) error {
-		q, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
-		counted <- q.Messages
-		return err
+	counts, err := l.count(ctx, []string{queue})
+	ready, there = counts[queue]
+	return ready, there, err
+}
+
+// count counts the ready messages of those of the queues that are there.
+func (l *link) count(ctx context.Context, queues []string) (map[string]int64, error) {
+	counted := make(chan map[string]int64, 1)
+	err := l.onChannel(ctx, func(ch *amqp.Channel) error {
+		counts := map[string]int64{}
+		defer func() { counted <- counts }()
+		for i, queue := range queues {
+			q, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
+			if code(err) == amqp.NotFound { // which closes the channel
+				rest, err := l.count(ctx, queues[i+1:])
+				maps.Copy(counts, rest)
+				return err
+			}
+			if err != nil {
+				return fmt.Errorf("asking for queue %s: %w", queue, err)
+			}
+			counts[queue] = int64(q.Messages)
+		}
+		return nil
 	})
-	switch {
-	case err == nil:
-		return int64(<-counted), true, nil
-	case code(err) == amqp.NotFound:
-		return 0, false, nil
+	if err != nil {
+		return nil, err
 	}
-	return 0, false, fmt.Errorf("asking for queue %s: %w", queue, err)
+	return <-counted, nil
 }
 
 // code is the broker's reason code in err, 0 when there is none.

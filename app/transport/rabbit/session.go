@@ -28,8 +28,9 @@ type session struct {
 	deliveries  <-chan amqp.Delivery
 	broken      <-chan *amqp.Error
 	tags        tags
-	held        *amqp.Delivery // did not fit into the window's bytes
-	nacks       []nack         // to be given back, each at its time
+	held        *amqp.Delivery  // did not fit into the window's bytes
+	batch       []amqp.Delivery // of take, kept for the next
+	nacks       []nack          // to be given back, each at its time
 	over        atomic.Bool
 }
 
@@ -104,19 +105,21 @@ func (s *session) close() {
 // take puts a delivery, and what else has arrived, into the window, as far as
 // there is room. It returns false when the session broke.
 func (c *consumer) take(ctx context.Context, s *session, d amqp.Delivery) bool {
-	var batch []amqp.Delivery
-	bytes := c.bytes
-	for next := &d; next != nil; next = s.arrived() {
-		if c.inWork+len(batch) > 0 && bytes+int64(len(next.Body)) > window.MaxBytes {
-			s.held = next
+	batch, bytes := s.batch[:0], c.bytes
+	for more := true; more; d, more = s.arrived() {
+		if c.inWork+len(batch) > 0 && bytes+int64(len(d.Body)) > window.MaxBytes {
+			held := d
+			s.held = &held
 			break
 		}
-		batch = append(batch, *next)
-		bytes += int64(len(next.Body))
+		batch = append(batch, d)
+		bytes += int64(len(d.Body))
 		if c.inWork+len(batch) == c.cfg.Window {
 			break
 		}
 	}
+	s.batch = batch
+	defer clear(batch) // of what holds memory
 	if len(batch) == 0 {
 		return true
 	}
@@ -132,17 +135,15 @@ func (c *consumer) take(ctx context.Context, s *session, d amqp.Delivery) bool {
 	return true
 }
 
-// arrived is a delivery that is there already, nil when there is none, or
+// arrived is a delivery that is there already; false when there is none, or
 // when the session broke, which serve finds out.
-func (s *session) arrived() *amqp.Delivery {
+func (s *session) arrived() (amqp.Delivery, bool) {
 	select {
 	case d, open := <-s.deliveries:
-		if open && d.Acknowledger != nil {
-			return &d
-		}
+		return d, open && d.Acknowledger != nil
 	default:
+		return amqp.Delivery{}, false
 	}
-	return nil
 }
 
 // takeOff acknowledges everything up to the tag before it is handled, and

@@ -86,7 +86,7 @@ type settlement struct {
 
 func newConsumer(ctx context.Context, t *Transport, cfg transport.Consumer) (*consumer, error) {
 	c := &consumer{
-		t: t, cfg: cfg, window: window.New(),
+		t: t, cfg: cfg, window: window.New(cfg.Window),
 		signal: make(chan struct{}, 1), done: make(chan struct{}),
 		claims: map[*claim]struct{}{}, more: true,
 	}

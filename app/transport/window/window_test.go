@@ -22,7 +22,7 @@ func pass(w *window.Window, ctx context.Context) (*message.Message, <-chan windo
 }
 
 func TestWindow_ReportsEachOutcomeOnce(t *testing.T) {
-	w := window.New()
+	w := window.New(5000)
 	acked, ackOutcome := pass(w, t.Context())
 	require.Same(t, acked, <-w.Messages())
 	nacked, nackOutcome := pass(w, t.Context())
@@ -40,7 +40,7 @@ func TestWindow_ReportsEachOutcomeOnce(t *testing.T) {
 }
 
 func TestWindow_ContextOutlivesTheSubscribersAndEndsWithTheOutcome(t *testing.T) {
-	w := window.New()
+	w := window.New(5000)
 	defer w.Close(0)
 	ctx, cancel := context.WithCancel(t.Context())
 	m, outcome := pass(w, ctx)
@@ -53,7 +53,7 @@ func TestWindow_ContextOutlivesTheSubscribersAndEndsWithTheOutcome(t *testing.T)
 }
 
 func TestWindow_CloseReturnsWhatNobodyTookAndWhatOverstays(t *testing.T) {
-	w := window.New()
+	w := window.New(5000)
 	running, ran := pass(w, t.Context())
 	<-w.Messages()
 	_, waited := pass(w, t.Context())
@@ -64,7 +64,7 @@ func TestWindow_CloseReturnsWhatNobodyTookAndWhatOverstays(t *testing.T) {
 }
 
 func TestWindow_CloseWaitsForWhatFinishesInTime(t *testing.T) {
-	w := window.New()
+	w := window.New(5000)
 	m, outcome := pass(w, t.Context())
 	<-w.Messages()
 	closed := make(chan struct{})
@@ -77,7 +77,7 @@ func TestWindow_CloseWaitsForWhatFinishesInTime(t *testing.T) {
 // A message that was acknowledged before Close is not returned, though Close
 // gives no grace.
 func TestWindow_CloseKeepsWhatWasSettledBefore(t *testing.T) {
-	w := window.New()
+	w := window.New(5000)
 	var outcomes []<-chan window.Outcome
 	for range 5000 {
 		_, outcome := pass(w, t.Context())
@@ -89,5 +89,40 @@ func TestWindow_CloseKeepsWhatWasSettledBefore(t *testing.T) {
 	w.Close(0)
 	for _, outcome := range outcomes {
 		require.Equal(t, window.Acked, <-outcome)
+	}
+}
+
+// Whatever the size and the order, each outcome is told once, though one
+// message never ends.
+func TestWindow_ReportsWhatFinishesBesideASlowOne(t *testing.T) {
+	for _, size := range []int{2, 3, 16, 17, 18, 1000} {
+		w := window.New(size)
+		slow, waited := pass(w, t.Context())
+		require.Same(t, slow, <-w.Messages())
+		for range 3 { // places are used again
+			var outcomes []<-chan window.Outcome
+			for range size - 1 {
+				_, outcome := pass(w, t.Context())
+				outcomes = append(outcomes, outcome)
+			}
+			for i := range size - 1 {
+				if m := <-w.Messages(); i%3 == 0 {
+					m.Nack()
+				} else {
+					m.Ack()
+				}
+			}
+			for i, outcome := range outcomes {
+				want := window.Acked
+				if i%3 == 0 {
+					want = window.Nacked
+				}
+				require.Equal(t, want, <-outcome)
+				require.Empty(t, outcome)
+			}
+		}
+		require.Empty(t, waited)
+		w.Close(0)
+		require.Equal(t, window.Returned, <-waited)
 	}
 }
