@@ -41,9 +41,6 @@ func Open(ctx context.Context, opts Options) (_ *Client, err error) {
 		}
 	}()
 	cfg := opts.Config
-	if err := supported(cfg); err != nil {
-		return nil, err
-	}
 	if c.db, err = database.Open(ctx, database.Config(cfg.Database)); err != nil {
 		return nil, err
 	}
@@ -64,19 +61,6 @@ func Open(ctx context.Context, opts Options) (_ *Client, err error) {
 	c.letters = deadletter.New(c.db, c.durability)
 	c.life.then(c.letters.Close)
 	return c, nil
-}
-
-// ErrUnsupported: the configuration is right, and this version cannot do it.
-var ErrUnsupported = errors.New("not in this version")
-
-func supported(cfg config.Config) error {
-	switch {
-	case cfg.Database.Driver != config.DriverSQLite:
-		return fmt.Errorf("database.driver: %s is %w; use %s", cfg.Database.Driver, ErrUnsupported, config.DriverSQLite)
-	case cfg.Transport.Kind == config.KindSQL && cfg.Transport.SQL.Driver != config.DriverSQLite:
-		return fmt.Errorf("transport.sql.driver: %s is %w; use %s", cfg.Transport.SQL.Driver, ErrUnsupported, config.DriverSQLite)
-	}
-	return nil
 }
 
 // openTransport opens the queues that the configuration names.
@@ -114,10 +98,14 @@ func (c *Client) openTransport(ctx context.Context, cfg config.Transport) (err e
 	return err
 }
 
-// sameDatabase reports that both names lead to one SQLite file.
+// sameDatabase reports that both lead to one SQLite file, or name the same
+// PostgreSQL database in the same words: then one pool serves both.
 func sameDatabase(a, b config.Database) bool {
 	if a.Driver != b.Driver {
 		return false
+	}
+	if a.Driver == config.DriverPostgres {
+		return a.DSN == b.DSN
 	}
 	pathA, errA := filepath.Abs(a.DSN)
 	pathB, errB := filepath.Abs(b.DSN)

@@ -36,7 +36,7 @@ func (l routerLog) With(fields watermill.LogFields) watermill.LoggerAdapter {
 
 func (l routerLog) log(level slog.Level, msg string, fields watermill.LogFields) {
 	if l.logger.Enabled(context.Background(), level) {
-		l.logger.Log(context.Background(), level, msg, args(fields)...)
+		l.logger.Log(context.Background(), level, msg, args(fields)...) //nolint:sloglint // the router has a few constant ones
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -32,6 +33,9 @@ func crossCheck(c *Config, file string, origins map[string]Origin, found Problem
 		ch.database("transport.sql", c.Transport.SQL)
 	}
 	ch.database("database", c.Database)
+	if u, err := url.Parse(c.Alerts.URL); err == nil && c.Alerts.URL != "" && len(c.Alerts.AllowHosts) > 0 && !slices.Contains(c.Alerts.AllowHosts, u.Hostname()) {
+		ch.complain("its host is not among alerts.allow_hosts", "alerts.url", "alerts.allow_hosts")
+	}
 	for name, h := range c.Handlers {
 		ch.handler("handlers."+name, h)
 	}

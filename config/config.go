@@ -42,6 +42,8 @@ type Config struct {
 	Transport Transport          `yaml:"transport"`
 	Database  Database           `yaml:"database"` // read models, dead letters, inbox, outbox
 	Handlers  map[string]Handler `yaml:"handlers"` // by name; every declared handler is present
+	Relay     Relay              `yaml:"relay"`
+	Alerts    Alerts             `yaml:"alerts"`
 	Web       Web                `yaml:"web"`
 	Log       Log                `yaml:"log"`
 
@@ -65,6 +67,12 @@ type Database struct {
 	Driver string `yaml:"driver" oneof:"sqlite,postgres"`
 	// DSN is a file for sqlite, a postgres:// URL or key=value pairs for postgres. Defaults to answerfeed.db.
 	DSN string `yaml:"dsn" check:"dsn" secret:"dsn"`
+	// Writers is how many transactions write at once on postgres; a sqlite file has one writer. Defaults to 8.
+	Writers int `yaml:"writers" range:"1..1000"`
+	// Readers is how many queries read at once. Defaults to 8.
+	Readers int `yaml:"readers" range:"1..1000"`
+	// StatementTimeout is after how long postgres gives a statement up; sqlite has none. Defaults to 30 s.
+	StatementTimeout time.Duration `yaml:"statement_timeout" range:"100ms..1h"`
 }
 
 // AMQP names a broker.
@@ -123,6 +131,29 @@ const (
 	MaxRedeliver = 100       // durable delays; each distinct one is a queue on AMQP
 )
 
+// Relay says what run does about the outbox of the database.
+type Relay struct {
+	// Enabled false leaves the outbox to the verb relay. Defaults to true.
+	Enabled bool `yaml:"enabled"`
+}
+
+// Alerts says who is told of new dead letters.
+type Alerts struct {
+	// URL is where alerts are posted; none = nowhere. Defaults to none.
+	URL string `yaml:"url" check:"webhook" secret:"all"`
+	// Form is the body's: json or slack. Defaults to json.
+	Form string `yaml:"form" oneof:"json,slack"`
+	// Every is how often is looked for news. Defaults to 30 s.
+	Every time.Duration `yaml:"every" range:"1s..1h"`
+	// Spike is how many letters of one problem within SpikeWithin are told of again; 0 = never. Defaults to 100 within 10 min.
+	Spike       int           `yaml:"spike" range:"0..1000000"`
+	SpikeWithin time.Duration `yaml:"spike_within" range:"1s..24h"`
+	// AllowHosts are the hosts that URL may name. Empty = any. Defaults to none.
+	AllowHosts []string `yaml:"allow_hosts"`
+	// AllowPrivate lets URL lead to this machine and to private networks. Defaults to false.
+	AllowPrivate bool `yaml:"allow_private"`
+}
+
 // Web says where the pages are served.
 type Web struct {
 	// Listen is host:port; no host is every interface, port 0 any free one. Defaults to 127.0.0.1:8080.
@@ -139,13 +170,15 @@ type Log struct {
 
 // Default returns the configuration without handlers that holds when nobody sets anything.
 func Default() Config {
-	local := Database{Driver: DriverSQLite, DSN: "answerfeed.db"}
+	local := Database{Driver: DriverSQLite, DSN: "answerfeed.db", Writers: 8, Readers: 8, StatementTimeout: 30 * time.Second}
 	return Config{
 		Transport: Transport{Kind: KindSQL, SQL: local, AMQP: AMQP{
 			URL: "amqp://guest:guest@127.0.0.1:5672/", Failover: []string{}, Heartbeat: 5 * time.Second, ConnectTimeout: 30 * time.Second,
 		}},
 		Database: local,
 		Handlers: map[string]Handler{},
+		Relay:    Relay{Enabled: true},
+		Alerts:   Alerts{Form: "json", Every: 30 * time.Second, Spike: 100, SpikeWithin: 10 * time.Minute, AllowHosts: []string{}},
 		Web:      Web{Listen: "127.0.0.1:8080"},
 		Log:      Log{Level: "info", Format: "text"},
 		Migrate:  true,

@@ -86,7 +86,7 @@ func TestMistakesInVariables(t *testing.T) {
 		"boolean":         {[]string{"WORKER_MIGRATE=1"}, "WORKER_MIGRATE: must be true or false, not 1"},
 		"list":            {[]string{"WORKER_HANDLERS_FEED_RETRY_REDELIVER=1s,,2s"}, `WORKER_HANDLERS_FEED_RETRY_REDELIVER: element 2 must be a duration with its unit such as 500ms, 10s or 1h30m, not ""`},
 		"UTF-8":           {[]string{"WORKER_TRANSPORT_SQL_DSN=\xff"}, "WORKER_TRANSPORT_SQL_DSN: must be valid UTF-8"},
-		"contradiction":   {[]string{"WORKER_DATABASE_DRIVER=postgres"}, "samples/worker.sqlite.yaml:13:8: database.dsn: driver postgres and dsn do not fit: dsn must be postgres://… or host=… pairs"},
+		"contradiction":   {[]string{"WORKER_DATABASE_DRIVER=postgres"}, "samples/worker.sqlite.yaml:16:8: database.dsn: driver postgres and dsn do not fit: dsn must be postgres://… or host=… pairs"},
 		"a handler's own": {[]string{"WORKER_HANDLERS_QUESTION_VIEWS_OPTIONS_WINDOW=90m"}, "WORKER_HANDLERS_QUESTION_VIEWS_OPTIONS_WINDOW: window: must be whole hours from 1h on"},
 		"both":            {[]string{"WORKER_WEB_LISTEN=:80", "WORKER_WEB_LISTEN_FILE=x"}, "WORKER_WEB_LISTEN: WORKER_WEB_LISTEN_FILE is set too: set one of the two"},
 		"secret":          {[]string{"WORKER_DATABASE_DSN=postgres://feed:hunter/2@db/feed"}, "WORKER_DATABASE_DSN: is not a valid URL (special characters in its password are written as %40 and the like)"},

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -191,17 +192,26 @@ func TestSampleIsTheDefault(t *testing.T) {
 
 // The samples of other transports differ from the default where they say so,
 // and leave out none of their keys.
-func TestSampleOfAMQP(t *testing.T) {
-	o := config.Options{File: "samples/worker.amqp.yaml", Environ: []string{}, Handlers: options("").Handlers[:2]}
-	loaded, err := config.Load(o)
-	require.NoError(t, err)
-	o.File = write(t, "transport: {kind: amqp}")
-	want, err := config.Load(o)
-	require.NoError(t, err)
-	require.Equal(t, want.Config, loaded.Config)
-	for key, origin := range loaded.Origins {
-		if strings.HasPrefix(key, "transport.amqp.") {
-			require.Equal(t, config.SourceFile, origin.Source, "the sample leaves out %s", key)
+func TestSamplesOfTransports(t *testing.T) {
+	const local = `{driver: postgres, dsn: "postgres://answerfeed@127.0.0.1:5432/answerfeed"}`
+	for file, sample := range map[string]struct {
+		says string
+		keys []string
+	}{
+		"samples/worker.amqp.yaml":     {"transport: {kind: amqp}", []string{"transport.amqp."}},
+		"samples/worker.postgres.yaml": {"transport: {sql: " + local + "}\ndatabase: " + local, []string{"transport.sql.", "database."}},
+	} {
+		o := config.Options{File: file, Environ: []string{}, Handlers: options("").Handlers[:2]}
+		loaded, err := config.Load(o)
+		require.NoError(t, err)
+		o.File = write(t, sample.says)
+		want, err := config.Load(o)
+		require.NoError(t, err)
+		require.Equal(t, want.Config, loaded.Config)
+		for key, origin := range loaded.Origins {
+			if slices.ContainsFunc(sample.keys, func(prefix string) bool { return strings.HasPrefix(key, prefix) }) {
+				require.Equal(t, config.SourceFile, origin.Source, "the sample %s leaves out %s", file, key)
+			}
 		}
 	}
 }
@@ -225,17 +235,28 @@ func TestEveryKeyInAFile(t *testing.T) {
 	require.Equal(t, config.Config{
 		Transport: config.Transport{
 			Kind: config.KindAMQP, Prefix: "staging-",
-			SQL: config.Database{Driver: config.DriverPostgres, DSN: `host=db user=feed password='s3 c\'ret' dbname=feed`},
+			SQL: config.Database{
+				Driver: config.DriverPostgres, DSN: `host=db user=feed password='s3 c\'ret' dbname=feed`,
+				Writers: 4, Readers: 2, StatementTimeout: 5 * time.Second,
+			},
 			AMQP: config.AMQP{
 				URL: "amqps://feed:s3cret@mq.example.org:5671/feed", Failover: []string{"amqps://feed:s3cret@mq2.example.org:5671/feed"},
 				CA: "ca.pem", Cert: "worker.pem", Key: "worker.key", ServerName: "mq", Heartbeat: 10 * time.Second,
 				ConnectTimeout: time.Minute, Name: "feed worker",
 			},
 		},
-		Database: config.Database{Driver: config.DriverPostgres, DSN: "postgres://feed:s3cret@db.example.org/feed?sslmode=require"},
+		Database: config.Database{
+			Driver: config.DriverPostgres, DSN: "postgres://feed:s3cret@db.example.org/feed?sslmode=require",
+			Writers: 16, Readers: 12, StatementTimeout: time.Minute,
+		},
 		Handlers: map[string]config.Handler{"feed": quick, "leaderboard": quick, "question-views": views},
-		Web:      config.Web{Listen: "[::1]:0"},
-		Log:      config.Log{Level: "debug", Format: "json"},
+		Relay:    config.Relay{},
+		Alerts: config.Alerts{
+			URL: "https://hooks.example.org/s3cret", Form: "slack", Every: time.Minute, Spike: 5, SpikeWithin: time.Hour,
+			AllowHosts: []string{"hooks.example.org"}, AllowPrivate: true,
+		},
+		Web: config.Web{Listen: "[::1]:0"},
+		Log: config.Log{Level: "debug", Format: "json"},
 	}, loaded.Config)
 	for key, origin := range loaded.Origins {
 		if strings.HasPrefix(key, "handlers.question-views.") && !strings.Contains(key, ".options.") && !strings.Contains(key, ".retry.") {
@@ -243,7 +264,7 @@ func TestEveryKeyInAFile(t *testing.T) {
 		}
 		require.Equal(t, config.SourceFile, origin.Source, key)
 	}
-	require.Equal(t, config.Origin{Source: config.SourceFile, File: "testdata/good_full.yaml", Line: 48, Column: 11}, loaded.Origins["web.listen"])
+	require.Equal(t, config.Origin{Source: config.SourceFile, File: "testdata/good_full.yaml", Line: 64, Column: 11}, loaded.Origins["web.listen"])
 }
 
 // A declaration's defaults go before the general ones, and its options are not written to.

@@ -95,6 +95,8 @@ func namedCheck(name string) func(string) error {
 		return checkDSN
 	case "amqp":
 		return checkAMQP
+	case "webhook":
+		return checkWebhook
 	}
 	return nil
 }
@@ -141,6 +143,17 @@ func checkAMQP(s string) error {
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "amqp" && u.Scheme != "amqps" || u.Hostname() == "" {
 		return errors.New("must be a URL such as amqp://user:password@host:5672/")
+	}
+	return nil
+}
+
+func checkWebhook(s string) error {
+	if s == "" {
+		return nil
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+		return errors.New("must be a URL such as https://hooks.example.org/…")
 	}
 	return nil
 }

@@ -12,6 +12,10 @@ import (
 // ErrClosed is returned by a Batcher that was closed.
 var ErrClosed = errors.New("database: closed")
 
+// yieldTries is how often a batch is tried that the database gives up for the
+// sake of another transaction.
+const yieldTries = 3
+
 // commitWithin bounds one batch, waiting for the lock included.
 const commitWithin = lockWait + 30*time.Second
 
@@ -119,21 +123,21 @@ func (b *Batcher[T]) next(batch []request[T]) (_ []request[T], closed bool) {
 	return batch, b.closed
 }
 
-// commit applies the batch, and each item alone when that fails.
+// commit applies the batch, and each item alone when one may be at fault.
 func (b *Batcher[T]) commit(batch []request[T]) {
 	items := make([]T, len(batch))
 	for i, r := range batch {
 		items[i] = r.item
 	}
 	refused, err := b.transact(items)
-	if !refused || len(batch) == 1 {
-		for _, r := range batch {
-			r.err <- err
-		}
-		return
+	for try := 1; try < yieldTries && refused && Retryable(err); try++ {
+		refused, err = b.transact(items)
 	}
+	alone := refused && len(batch) > 1 && !Retryable(err)
 	for i, r := range batch {
-		_, err := b.transact(items[i : i+1])
+		if alone && !Unavailable(err) { // and when it is, one needs not find out for each
+			_, err = b.transact(items[i : i+1])
+		}
 		r.err <- err
 	}
 }

@@ -1,6 +1,7 @@
 package database
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -16,12 +17,12 @@ type Durability int
 
 const (
 	// Durable commits survive a power cut: the log is flushed before Update
-	// returns. For whatever is confirmed to somebody outside the file.
+	// returns. For whatever is confirmed to somebody outside the database.
 	Durable Durability = iota
-	// Relaxed commits survive a crash of the process but not a power cut.
-	// For effects whose acknowledgement is committed after them in the same
-	// file: the log keeps their order, so a power cut takes back the
-	// acknowledgement before it takes back the effect.
+	// Relaxed commits survive a crash of the process but not a power cut, nor
+	// a crash of the PostgreSQL server. For effects whose acknowledgement is
+	// committed after them in the same database: the log keeps their order,
+	// so whatever takes back an effect has taken back the acknowledgement.
 	Relaxed
 )
 
@@ -32,13 +33,19 @@ const (
 	// lockPause is between two tries for the lock of a SQLite file. SQLite
 	// itself backs off to 100 ms and so starves beside a busy writer.
 	lockPause = time.Millisecond
-	// readers is the size of the read pool.
-	readers = 4
 )
+
+// ErrUnknownOutcome is returned by [DB.Update] when the connection was lost,
+// or its context ended, while PostgreSQL was told to commit: all of it stays
+// or nothing. Whoever tries again does what may be done twice, or uses
+// [DB.Once].
+var ErrUnknownOutcome = errors.New("whether it was committed is not known")
 
 // DB is an open database. It is safe for concurrent use.
 type DB struct {
+	driver      string
 	write, read *sql.DB
+	probe       *sql.DB // PostgreSQL only: see Ping
 	now         func() time.Time
 	once        *Batcher[onceCall]
 	watch       *watcher
@@ -46,36 +53,58 @@ type DB struct {
 	closeErr    error
 }
 
-// Open opens the database and checks that it can be written to. It creates
-// the file when there is none; tables come with [DB.Migrate].
+// Open opens the database and checks that it can be written to. It creates a
+// SQLite file when there is none; tables come with [DB.Migrate].
 func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("database: %w", err)
 	}
-	db := &DB{now: time.Now}
-	if err := db.openSQLite(ctx, cfg.DSN); err != nil {
-		return nil, err
+	db := &DB{driver: cfg.Driver, now: time.Now}
+	open := db.openSQLite
+	if db.driver == Postgres {
+		open = db.openPostgres
+	}
+	if err := open(ctx, cfg); err != nil {
+		return nil, errors.Join(err, db.closePools())
 	}
 	db.once = NewBatcher(db, Durable, onceBatch, db.applyOnce)
 	db.watch = startWatcher(db)
 	return db, nil
 }
 
-// Close ends the watcher, waits for what was accepted, and closes the file.
+// Close ends the watcher, waits for what was accepted, and closes the file or
+// the connections.
 func (db *DB) Close() error {
 	db.closeOnce.Do(func() {
 		db.once.Close()
 		db.watch.close()
-		db.closeErr = errors.Join(db.read.Close(), db.write.Close())
+		db.closeErr = db.closePools()
 	})
 	return db.closeErr
 }
 
+func (db *DB) closePools() error {
+	var errs []error
+	for _, pool := range []*sql.DB{db.read, db.write, db.probe} {
+		if pool != nil {
+			errs = append(errs, pool.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Driver is [SQLite] or [Postgres].
+func (db *DB) Driver() string { return db.driver }
+
 // Read is the pool for queries. It refuses to write.
 func (db *DB) Read() *sql.DB { return db.read }
 
-// Ping asks the database for an answer.
+// Ping asks the database for an answer. A PostgreSQL server that refuses to
+// write does not count as one.
 func (db *DB) Ping(ctx context.Context) error {
+	if db.driver == Postgres {
+		return db.pingPostgres(ctx)
+	}
 	var one int
 	if err := db.read.QueryRowContext(ctx, "SELECT 1").Scan(&one); err != nil {
 		return fmt.Errorf("asking the database: %w", err)
@@ -84,36 +113,50 @@ func (db *DB) Ping(ctx context.Context) error {
 }
 
 // Update runs fn in one write transaction and commits it. When fn fails, or
-// ctx ends, nothing of it stays and the error is returned as it is wrapped.
-// fn must touch nothing but tx, since it may be run again by callers.
-func (db *DB) Update(ctx context.Context, d Durability, fn func(ctx context.Context, tx *sql.Tx) error) (err error) {
-	conn, err := db.write.Conn(ctx)
-	if err != nil {
-		return fmt.Errorf("waiting for the database's writer: %w", err)
+// ctx ends before the commit, nothing of it stays and the error is returned as
+// it is wrapped. fn must touch nothing but tx, since it may be run again by
+// callers: see [ErrUnknownOutcome] and [Retryable].
+//
+// On SQLite one transaction runs at a time; on PostgreSQL as many as there are
+// writers, READ COMMITTED.
+func (db *DB) Update(ctx context.Context, d Durability, fn func(ctx context.Context, tx *sql.Tx) error) error {
+	begin := db.beginSQLite
+	if db.driver == Postgres {
+		begin = db.beginPostgres
 	}
-	defer conn.Close()
-	tx, err := db.begin(ctx, conn, d)
+	tx, release, err := begin(ctx, d)
 	if err != nil {
-		return fmt.Errorf("beginning a transaction: %w", err)
+		return err
 	}
+	defer release()
 	defer tx.Rollback() //nolint:errcheck // after Commit it does nothing; before, fn's error is the one to tell
 	if err := fn(ctx, tx); err != nil {
 		return err
 	}
+	if ctx.Err() != nil { // it is being rolled back
+		return fmt.Errorf("committing: %w", ctx.Err())
+	}
 	err = tx.Commit()
-	if errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil { // it was rolled back when ctx ended
-		err = ctx.Err()
+	if err == nil {
+		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("committing: %w", err)
+	ended := cmp.Or(ctx.Err(), err)
+	if db.driver == Postgres && unknownOutcome(err) {
+		return fmt.Errorf("committing: %w: %w", ErrUnknownOutcome, ended)
 	}
-	return nil
+	if errors.Is(err, sql.ErrTxDone) {
+		err = ended
+	}
+	return fmt.Errorf("committing: %w", err)
 }
 
-// SQL turns a query with placeholders $1, $2, … into the dialect's form. When
-// they come in sequence, as in many rows of values, SQLite is spared their
-// numbers: it looks at all it has for each.
+// SQL turns a query with placeholders $1, $2, … into the dialect's form, which
+// is PostgreSQL's own. When they come in sequence, as in many rows of values,
+// SQLite is spared their numbers: it looks at all it has for each.
 func (db *DB) SQL(query string) string {
+	if db.driver == Postgres {
+		return query
+	}
 	var bare strings.Builder
 	rest := query
 	for next := 1; ; next++ {

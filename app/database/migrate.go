@@ -15,7 +15,7 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-//go:embed migrations/sqlite/*.sql
+//go:embed migrations/*/*.sql
 var migrations embed.FS
 
 // ErrSchema is returned when a schema and this worker do not fit.
@@ -33,33 +33,34 @@ type Schema struct {
 	Replace *strings.Replacer
 }
 
-func readModels() Schema {
-	return Schema{Files: migrations, Dir: "migrations/sqlite", Table: "answerfeed_schema"}
+func (db *DB) readModels() Schema {
+	return Schema{Files: migrations, Dir: "migrations/" + db.driver, Table: "answerfeed_schema"}
 }
 
 // Migrate brings the tables of read models, dead letters and inbox up to date.
-func (db *DB) Migrate(ctx context.Context) error { return db.MigrateSchema(ctx, readModels()) }
+func (db *DB) Migrate(ctx context.Context) error { return db.MigrateSchema(ctx, db.readModels()) }
 
 // Check reports, as [ErrSchema], that the tables are not those Migrate makes.
-func (db *DB) Check(ctx context.Context) error { return db.CheckSchema(ctx, readModels()) }
+func (db *DB) Check(ctx context.Context) error { return db.CheckSchema(ctx, db.readModels()) }
 
 // MigrateSchema applies what is missing of s. Several processes may do it at
 // once. It returns [ErrSchema] when a newer worker's schema forbids this one.
 func (db *DB) MigrateSchema(ctx context.Context, s Schema) error {
-	provider, level, err := s.provider(db.write)
+	provider, level, err := s.provider(db)
 	if err != nil {
 		return err
 	}
 	// Each migration and its entry in the table are one transaction, so of
 	// two that start together one fails whole, and finds the work done when
-	// it looks again.
+	// it looks again. On PostgreSQL they wait for each other, and look again
+	// only for a table that others held.
 	for try := 1; ; try++ {
 		_, err = provider.Up(ctx)
 		if err == nil {
 			break
 		}
-		if try == 20 || ctx.Err() != nil {
-			return fmt.Errorf("migrating %s: %w", s.Table, explain(err))
+		if try == 20 || ctx.Err() != nil || db.driver == Postgres && !Retryable(err) {
+			return fmt.Errorf("migrating %s: %w", s.Table, explainMigration(explain(err)))
 		}
 		if err := pause(ctx, time.Duration(try)*10*time.Millisecond); err != nil {
 			return err
@@ -71,13 +72,16 @@ func (db *DB) MigrateSchema(ctx context.Context, s Schema) error {
 // CheckSchema reports, as [ErrSchema], a schema that is older than s, or one
 // that is newer and forbids this worker.
 func (db *DB) CheckSchema(ctx context.Context, s Schema) error {
-	_, level, err := s.provider(db.write)
+	_, level, err := s.provider(db)
 	if err != nil {
 		return err
 	}
 	var have sql.NullInt64
 	err = db.read.QueryRowContext(ctx, `SELECT max(version_id) FROM "`+s.Table+`"`).Scan(&have)
-	if err != nil || have.Int64 < level {
+	if Unavailable(err) {
+		return fmt.Errorf("reading the level of %s: %w", s.Table, err)
+	}
+	if err != nil || have.Int64 < level { // there may be no such table
 		return fmt.Errorf("%w: %s is at level %d, this worker needs %d; run `worker migrate`", ErrSchema, s.Table, have.Int64, level)
 	}
 	return db.checkNeeds(ctx, s, level)
@@ -95,7 +99,7 @@ func (db *DB) checkNeeds(ctx context.Context, s Schema, level int64) error {
 }
 
 // provider also returns the newest level among the files.
-func (s Schema) provider(db *sql.DB) (*goose.Provider, int64, error) {
+func (s Schema) provider(db *DB) (*goose.Provider, int64, error) {
 	names, err := fs.Glob(s.Files, path.Join(s.Dir, "*.sql"))
 	if err != nil {
 		return nil, 0, fmt.Errorf("listing migrations of %s: %w", s.Table, err)
@@ -124,8 +128,18 @@ func (s Schema) provider(db *sql.DB) (*goose.Provider, int64, error) {
 			},
 		}, nil))
 	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, nil,
-		goose.WithGoMigrations(steps...), goose.WithDisableGlobalRegistry(true), goose.WithTableName(`"`+s.Table+`"`))
+	options := []goose.ProviderOption{goose.WithGoMigrations(steps...), goose.WithDisableGlobalRegistry(true)}
+	dialect := goose.DialectSQLite3
+	if db.driver == Postgres {
+		own, err := s.postgresOptions()
+		if err != nil {
+			return nil, 0, err
+		}
+		options, dialect = append(options, own...), goose.DialectCustom
+	} else {
+		options = append(options, goose.WithTableName(`"`+s.Table+`"`))
+	}
+	provider, err := goose.NewProvider(dialect, db.write, nil, options...)
 	if err != nil {
 		return nil, 0, fmt.Errorf("reading migrations of %s: %w", s.Table, err)
 	}

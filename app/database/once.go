@@ -1,9 +1,12 @@
 package database
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -33,25 +36,21 @@ func (db *DB) Once(ctx context.Context, handler, topic, identity string, fn func
 	return db.once.Do(ctx, onceCall{handler, topic, identity, fn})
 }
 
+// applyOnce writes all notes before it runs any fn, and in the order of their
+// keys: so processes whose batches overlap wait for each other, one way.
 func (db *DB) applyOnce(ctx context.Context, tx *sql.Tx, calls []onceCall) error {
-	q := db.SQL(`INSERT INTO inbox (handler, topic, identity, handled_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`)
-	note, err := tx.PrepareContext(ctx, q)
-	if err != nil {
-		return fmt.Errorf("preparing the inbox: %w", err)
+	order := slices.Clone(calls) // the batch's own order is not ours to change
+	slices.SortStableFunc(order, compareKeys)
+	order = slices.CompactFunc(order, func(a, b onceCall) bool { return compareKeys(a, b) == 0 })
+	write := db.noteSQLite
+	if db.driver == Postgres {
+		write = db.notePostgres
 	}
-	defer note.Close()
-	at := db.now().UnixMicro()
-	for _, c := range calls {
-		result, err := note.ExecContext(ctx, c.handler, c.topic, c.identity, at)
-		if err != nil {
-			return fmt.Errorf("writing the inbox: %w", err)
-		}
-		if n, err := result.RowsAffected(); err != nil || n == 0 {
-			if err != nil {
-				return fmt.Errorf("writing the inbox: %w", err)
-			}
-			continue
-		}
+	fresh, err := write(ctx, tx, order, db.now().UnixMicro())
+	if err != nil {
+		return fmt.Errorf("writing the inbox: %w", err)
+	}
+	for _, c := range fresh {
 		if err := c.fn(ctx, tx); err != nil {
 			return err
 		}
@@ -59,11 +58,69 @@ func (db *DB) applyOnce(ctx context.Context, tx *sql.Tx, calls []onceCall) error
 	return nil
 }
 
+func compareKeys(a, b onceCall) int {
+	return cmp.Or(cmp.Compare(a.handler, b.handler), cmp.Compare(a.topic, b.topic), cmp.Compare(a.identity, b.identity))
+}
+
+// noteSQLite returns the calls that had no note.
+func (db *DB) noteSQLite(ctx context.Context, tx *sql.Tx, calls []onceCall, at int64) (fresh []onceCall, err error) {
+	note, err := tx.PrepareContext(ctx, `INSERT INTO inbox (handler, topic, identity, handled_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`)
+	if err != nil {
+		return nil, err
+	}
+	defer note.Close()
+	for _, c := range calls {
+		result, err := note.ExecContext(ctx, c.handler, c.topic, c.identity, at)
+		if err != nil {
+			return nil, err
+		}
+		n, err := result.RowsAffected()
+		if err != nil {
+			return nil, err
+		}
+		if n == 1 {
+			fresh = append(fresh, c)
+		}
+	}
+	return fresh, nil
+}
+
+// notePostgres does the same in one round trip. Rows are inserted in the order
+// of the arrays; one that another transaction is writing is waited for.
+func (db *DB) notePostgres(ctx context.Context, tx *sql.Tx, calls []onceCall, at int64) (fresh []onceCall, err error) {
+	handlers, topics, identities := make([]string, len(calls)), make([]string, len(calls)), make([]string, len(calls))
+	for i, c := range calls {
+		handlers[i], topics[i], identities[i] = c.handler, c.topic, c.identity
+	}
+	rows, err := tx.QueryContext(ctx, `INSERT INTO inbox (handler, topic, identity, handled_at)
+		SELECT h, t, i, $4 FROM unnest($1::text[], $2::text[], $3::text[]) AS note (h, t, i)
+		ON CONFLICT DO NOTHING RETURNING handler, topic, identity`, handlers, topics, identities, at)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var c onceCall
+		if err := rows.Scan(&c.handler, &c.topic, &c.identity); err != nil {
+			return nil, err
+		}
+		i, found := slices.BinarySearchFunc(calls, c, compareKeys)
+		if !found {
+			return nil, errors.New("it returned a note that was not asked for")
+		}
+		fresh = append(fresh, calls[i])
+	}
+	return fresh, rows.Err()
+}
+
 // PruneInbox forgets what was handled longer than InboxKept ago, in small
 // transactions, and returns how many notes it removed.
 func (db *DB) PruneInbox(ctx context.Context) (removed int64, err error) {
 	before := db.now().Add(-InboxKept).UnixMicro()
-	q := db.SQL(`DELETE FROM inbox WHERE (handler, topic, identity) IN (SELECT handler, topic, identity FROM inbox WHERE handled_at < $1 LIMIT $2)`)
+	q := `DELETE FROM inbox WHERE (handler, topic, identity) IN (SELECT handler, topic, identity FROM inbox WHERE handled_at < ?1 LIMIT ?2)`
+	if db.driver == Postgres { // of several workers at once each takes its share
+		q = `DELETE FROM inbox WHERE ctid = ANY(ARRAY(SELECT ctid FROM inbox WHERE handled_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`
+	}
 	for {
 		var n int64
 		err := db.Update(ctx, Relaxed, func(ctx context.Context, tx *sql.Tx) error {
@@ -75,6 +132,9 @@ func (db *DB) PruneInbox(ctx context.Context) (removed int64, err error) {
 			return err
 		})
 		removed += n
+		if err == nil && n < pruneBatch {
+			err = db.pruneMarks(ctx, before)
+		}
 		if err != nil || n < pruneBatch {
 			return removed, err
 		}

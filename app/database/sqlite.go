@@ -19,8 +19,8 @@ import (
 // busy_timeout is short on the writer, since begin does the waiting. The log
 // is checkpointed every 4,000 pages (16 MiB): each checkpoint flushes, and
 // SQLite's own 1,000 cost a tenth of the drain rate.
-func (db *DB) openSQLite(ctx context.Context, path string) error {
-	path = filepath.Clean(path)
+func (db *DB) openSQLite(ctx context.Context, cfg Config) error {
+	path := filepath.Clean(cfg.DSN)
 	if err := checkFile(path); err != nil {
 		return err
 	}
@@ -39,12 +39,12 @@ func (db *DB) openSQLite(ctx context.Context, path string) error {
 	}
 	db.write.SetMaxOpenConns(1)
 	if db.read, err = open("busy_timeout(5000)", "query_only(ON)", "cache_size(-8192)"); err != nil {
-		return fmt.Errorf("opening %s: %w", path, errors.Join(err, db.write.Close()))
+		return fmt.Errorf("opening %s: %w", path, err)
 	}
-	db.read.SetMaxOpenConns(readers)
-	db.read.SetMaxIdleConns(readers)
+	db.read.SetMaxOpenConns(cfg.readers())
+	db.read.SetMaxIdleConns(cfg.readers())
 	if err := db.firstTouch(ctx); err != nil {
-		return errors.Join(fmt.Errorf("opening %s: %w", path, explain(err)), db.write.Close(), db.read.Close())
+		return fmt.Errorf("opening %s: %w", path, explain(err))
 	}
 	return nil
 }
@@ -80,24 +80,34 @@ func checkFile(path string) error {
 	return nil
 }
 
-// begin takes the file's write lock. SQLite cannot queue those who wait, so
-// begin asks again every millisecond, for at most lockWait.
-func (db *DB) begin(ctx context.Context, conn *sql.Conn, d Durability) (*sql.Tx, error) {
+// beginSQLite takes the file's write lock. SQLite cannot queue those who wait,
+// so it asks again every millisecond, for at most lockWait.
+func (db *DB) beginSQLite(ctx context.Context, d Durability) (tx *sql.Tx, release func(), err error) {
+	conn, err := db.write.Conn(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("waiting for the database's writer: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("beginning a transaction: %w", errors.Join(err, conn.Close()))
+		}
+	}()
 	sync := "PRAGMA synchronous=FULL"
 	if d == Relaxed {
 		sync = "PRAGMA synchronous=NORMAL"
 	}
 	if _, err := conn.ExecContext(ctx, sync); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	release = func() { _ = conn.Close() } // gives it back to the pool
 	deadline := db.now().Add(lockWait)
 	for {
 		tx, err := conn.BeginTx(ctx, nil)
 		if !busy(err) || db.now().After(deadline) {
-			return tx, err
+			return tx, release, err
 		}
 		if err := pause(ctx, lockPause); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 }
@@ -136,10 +146,4 @@ func explain(err error) error {
 		return fmt.Errorf("the file is not a SQLite database; name another file: %w", err)
 	}
 	return err
-}
-
-// NotNull reports that err is a NOT NULL constraint's refusal.
-func NotNull(err error) bool {
-	var e *sqlite.Error
-	return errors.As(err, &e) && e.Code() == sqlite3.SQLITE_CONSTRAINT_NOTNULL
 }

@@ -18,9 +18,10 @@ type watcher struct {
 	done   chan struct{}
 }
 
-// Changes returns a channel that receives after another process committed, or
-// after [DB.Notify]. Several changes may be told as one; none is left untold.
-// The caller calls stop when it no longer listens.
+// Changes returns a channel that receives after [DB.Notify], and on SQLite
+// after another process committed; on PostgreSQL listeners poll for what
+// others do. Several changes may be told as one; none is left untold. The
+// caller calls stop when it no longer listens.
 func (db *DB) Changes() (changes <-chan struct{}, stop func()) {
 	ch := make(chan struct{}, 1)
 	w := db.watch
@@ -52,6 +53,10 @@ func (w *watcher) tell() {
 func startWatcher(db *DB) *watcher {
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &watcher{subs: map[chan struct{}]struct{}{}, cancel: cancel, done: make(chan struct{})}
+	if db.driver != SQLite {
+		close(w.done)
+		return w
+	}
 	go func() {
 		defer close(w.done)
 		tick := time.NewTicker(watchEvery)

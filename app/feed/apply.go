@@ -3,7 +3,6 @@ package feed
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,7 +13,7 @@ import (
 // workers on one server neither deadlock nor lose an update.
 func (s *Store) apply(ctx context.Context, tx *sql.Tx, changes []change) error {
 	b := collapse(changes)
-	if err := s.readQuestions(ctx, tx, b.questions); err != nil {
+	if err := s.writing.take(ctx, tx, b.questions); err != nil {
 		return fmt.Errorf("feed: reading questions: %w", err)
 	}
 	if err := s.readAnswers(ctx, tx, b.answers); err != nil {
@@ -36,40 +35,15 @@ func (s *Store) apply(ctx context.Context, tx *sql.Tx, changes []change) error {
 	return nil
 }
 
-func (s *Store) readQuestions(ctx context.Context, tx *sql.Tx, questions []*questionEdit) error {
-	ids := make([]string, len(questions))
-	for i, q := range questions {
-		ids[i] = q.id
-	}
-	return byKeys(ctx, tx, s.writing.questions, ids, func(rows *sql.Rows) error {
-		var (
-			place                           int
-			asked, versionAt, first, latest sql.NullInt64
-			digest                          sql.RawBytes
-			r                               = row{stored: true}
-		)
-		err := rows.Scan(&place, &asked, &versionAt, &digest, &r.subject, &r.grade, &r.authorID,
-			&r.count, &first, &r.firstID, &latest, &r.title, &r.excerpt)
-		if err != nil {
-			return err
-		}
-		r.known, r.askedAt, r.version.At = asked.Valid, asked.Int64, versionAt.Int64
-		copy(r.version.Digest[:], digest)
-		r.firstAt, r.lastAt = first.Int64, latest.Int64
-		questions[place].before = r
-		return nil
-	})
-}
-
 func (s *Store) readAnswers(ctx context.Context, tx *sql.Tx, answers []*answerEdit) error {
 	if len(answers) == 0 {
 		return nil
 	}
-	ids := make([][2]string, len(answers))
+	questions, ids := make([]string, len(answers)), make([]string, len(answers))
 	for i, a := range answers {
-		ids[i] = [2]string{a.of.id, a.id}
+		questions[i], ids[i] = a.of.id, a.id
 	}
-	return byKeys(ctx, tx, s.writing.answers, ids, func(rows *sql.Rows) error {
+	return s.writing.query(ctx, tx, s.writing.answers, keys{questions, ids}, func(rows *sql.Rows) error {
 		var (
 			place               int
 			gone                bool
@@ -92,17 +66,24 @@ func (s *Store) readAnswers(ctx context.Context, tx *sql.Tx, answers []*answerEd
 }
 
 func (s *Store) writeAnswers(ctx context.Context, tx *sql.Tx, answers []*answerEdit) error {
-	values := make([]any, 0, 8*len(answers))
+	var added, changed []any
 	for _, a := range answers {
 		if a.before == a.after {
 			continue
 		}
+		into := &changed
+		if a.before.life == unknown {
+			into = &added
+		}
 		gone := a.after.life == removed
-		values = append(values, a.of.id, a.id, gone,
+		*into = append(*into, a.of.id, a.id, gone,
 			unless(gone, a.after.answeredAt), unless(gone, a.after.version.At), unless(gone, a.after.version.Digest[:]),
 			a.after.authorID, a.after.excerpt)
 	}
-	return s.writing.answer.Exec(ctx, tx, values)
+	if err := s.writing.newAnswer.Exec(ctx, tx, added); err != nil {
+		return err
+	}
+	return s.writing.answer.Exec(ctx, tx, changed)
 }
 
 // refresh looks up the first and the last answer of the questions that lost
@@ -118,7 +99,7 @@ func (s *Store) refresh(ctx context.Context, tx *sql.Tx, questions []*questionEd
 	if len(stale) == 0 {
 		return nil
 	}
-	return byKeys(ctx, tx, s.writing.ends, ids, func(rows *sql.Rows) error {
+	return s.writing.query(ctx, tx, s.writing.ends, keys{ids}, func(rows *sql.Rows) error {
 		var place int
 		t := tally{}
 		if err := rows.Scan(&place, &t.firstAt, &t.firstID, &t.lastAt); err != nil {
@@ -131,18 +112,21 @@ func (s *Store) refresh(ctx context.Context, tx *sql.Tx, questions []*questionEd
 }
 
 func (s *Store) writeQuestions(ctx context.Context, tx *sql.Tx, questions []*questionEdit) error {
-	var whole, tallies, turns []any
+	var whole, asked, tallies, turns []any
 	for _, q := range questions {
 		r := &q.after
 		none := !r.answered()
 		sums := []any{!none, r.count, unless(none, r.firstAt), r.firstID, unless(none, r.lastAt)}
+		if !q.held.stored || q.held.version != r.version {
+			whole = append(append(append(whole, q.id), r.question.values()...), sums...)
+			continue
+		}
+		if q.held.askedAt != r.askedAt {
+			asked = append(asked, q.id, r.askedAt)
+		}
 		switch {
-		case q.before == q.after:
-		case !q.before.stored || q.before.question != r.question:
-			whole = append(whole, q.id, unless(!r.known, r.askedAt), unless(!r.known, r.version.At), unless(!r.known, r.version.Digest[:]),
-				r.subject, r.grade, r.authorID, r.title, r.excerpt)
-			whole = append(whole, sums...)
-		case q.before.answered() != r.answered():
+		case q.held.tally == r.tally:
+		case s.writing.tally == nil || q.held.answered() != r.answered():
 			turns = append(append(turns, q.id), sums...)
 		default:
 			tallies = append(append(tallies, q.id), sums...)
@@ -151,8 +135,14 @@ func (s *Store) writeQuestions(ctx context.Context, tx *sql.Tx, questions []*que
 	if err := s.writing.question.Exec(ctx, tx, whole); err != nil {
 		return err
 	}
+	if err := s.writing.asked.Exec(ctx, tx, asked); err != nil {
+		return err
+	}
 	if err := s.writing.turn.Exec(ctx, tx, turns); err != nil {
 		return err
+	}
+	if len(tallies) == 0 {
+		return nil
 	}
 	return s.writing.tally.Exec(ctx, tx, tallies)
 }
@@ -177,31 +167,13 @@ func (s *Store) writeSubjects(ctx context.Context, tx *sql.Tx, questions []*ques
 	if err := s.writing.count.Exec(ctx, tx, values); err != nil || len(shrunk) == 0 {
 		return err
 	}
-	list, err := json.Marshal(shrunk)
-	if err != nil {
-		return err
-	}
-	_, err = tx.StmtContext(ctx, s.writing.drop).ExecContext(ctx, string(list))
-	return err
+	return s.writing.exec(ctx, tx, s.writing.drop, keys{shrunk})
 }
 
-// byKeys runs a query that takes a list of keys, and calls scan on each row.
-func byKeys[K any](ctx context.Context, tx *sql.Tx, stmt *sql.Stmt, keys []K, scan func(*sql.Rows) error) error {
-	list, err := json.Marshal(keys)
-	if err != nil {
-		return err
-	}
-	rows, err := tx.StmtContext(ctx, stmt).QueryContext(ctx, string(list))
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := scan(rows); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
+// values are those of the register's columns, in the order of insertStub.
+func (q *question) values() []any {
+	return []any{unless(!q.known, q.askedAt), unless(!q.known, q.version.At), unless(!q.known, q.version.Digest[:]),
+		q.subject, q.grade, q.authorID, q.title, q.excerpt}
 }
 
 // unless is NULL where absent holds.

@@ -22,19 +22,26 @@ import (
 const callers = 1000
 
 // stock writes n questions by SQL, every second one answered.
-func stock(b *testing.B, db *database.DB, n int) {
+func stock(b testing.TB, db *database.DB, n int) {
 	b.Helper()
+	numbers := `(WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < $1) SELECT i FROM n) n`
+	digest := `randomblob(32)`
+	if db.Driver() == database.Postgres {
+		numbers = `generate_series(0, $1::bigint - 1) n (i)`
+		digest = `decode(md5(random()::text) || md5(random()::text), 'hex')`
+	}
 	for _, query := range []string{`
-WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < $1)
 INSERT INTO questions (question_id, asked_at, version_at, version_digest, subject, grade, title, excerpt,
     answered, answer_count, first_answered_at, first_answer_id, last_answer_at)
-SELECT 'q' || i, 1700000000000000 + i * 1000000, 1700000000000000 + i * 1000000, randomblob(32), 's' || (i % 5), 'g' || (i % 3),
-    'A question of common length about number ' || i, substr($2, 1, 100 + i % 200),
-    i % 2, i % 2, iif(i % 2, 1700000000000000, NULL), iif(i % 2, 'a' || i, ''), iif(i % 2, 1700000000000000, NULL) FROM n`, `
+SELECT 'q' || i, 1700000000000000 + i * 1000000, 1700000000000000 + i * 1000000, ` + digest + `, 's' || (i % 5), 'g' || (i % 3),
+    'A question of common length about number ' || i, substr($2, 1, CAST(100 + i % 200 AS INTEGER)),
+    i % 2 = 1, i % 2, CASE WHEN i % 2 = 1 THEN 1700000000000000 END, CASE WHEN i % 2 = 1 THEN 'a' || i ELSE '' END,
+    CASE WHEN i % 2 = 1 THEN 1700000000000000 END FROM ` + numbers, `
 INSERT INTO answers (question_id, answer_id, removed, answered_at, version_at, version_digest)
-SELECT question_id, first_answer_id, FALSE, first_answered_at, first_answered_at, randomblob(32) FROM questions WHERE answered`, `
+SELECT question_id, first_answer_id, FALSE, first_answered_at, first_answered_at, ` + digest + ` FROM questions WHERE answered`, `
 INSERT INTO subjects (subject, questions, unanswered)
-SELECT subject, count(*), sum(NOT answered) FROM questions GROUP BY subject`,
+SELECT subject, count(*), count(*) FILTER (WHERE NOT answered) FROM questions GROUP BY subject`, `
+ANALYZE`,
 	} {
 		values := []any{n, longText}[:strings.Count(query, "$")]
 		require.NoError(b, db.Update(b.Context(), database.Relaxed, func(ctx context.Context, tx *sql.Tx) error {
@@ -75,29 +82,45 @@ func concurrently(b *testing.B, do func(ctx context.Context, i int64) error) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
 }
 
+// stockedStores is so many Stores, each with a DB of its own, on a database of
+// n questions.
+func stockedStores(b *testing.B, driver string, stores, n int) (all []*Store) {
+	b.Helper()
+	cfg := place(b, driver)
+	cfg.StatementTimeout = 10 * time.Minute
+	for range stores {
+		all = append(all, newStore(b, openAt(b, cfg)))
+	}
+	stock(b, all[0].db, n)
+	return all
+}
+
 // BenchmarkFeedApply takes events in from many callers.
 func BenchmarkFeedApply(b *testing.B) {
-	const known = 20_000
-	b.Run("answers", func(b *testing.B) {
-		s := newStore(b, openDB(b))
-		stock(b, s.db, known)
-		concurrently(b, func(ctx context.Context, i int64) error { return s.AnswerAdded(ctx, answerNumber(i, known)) })
-	})
-	b.Run("answers again", func(b *testing.B) {
-		s := newStore(b, openDB(b))
-		stock(b, s.db, known)
-		concurrently(b, func(ctx context.Context, i int64) error { return s.AnswerAdded(ctx, answerNumber(i%1000, known)) })
-	})
-	b.Run("questions", func(b *testing.B) {
-		s := newStore(b, openDB(b))
-		stock(b, s.db, known)
-		concurrently(b, func(ctx context.Context, i int64) error {
-			return s.QuestionAdded(ctx, event.QuestionAdded{
-				QuestionID: fmt.Sprintf("n%d", i), Title: longText[:60], Excerpt: longText[:200], Subject: fmt.Sprintf("s%d", i%50),
-				Grade: fmt.Sprintf("g%d", i%7), OccurredAt: time.UnixMicro(1750000000000000 + i), Digest: digestOf(i),
+	const known = 50_000
+	for _, driver := range drivers {
+		for _, stores := range []int{1, 2} {
+			b.Run(fmt.Sprintf("%s/answers, %d stores", driver, stores), func(b *testing.B) {
+				s := stockedStores(b, driver, stores, known)
+				concurrently(b, func(ctx context.Context, i int64) error {
+					return s[i%int64(stores)].AnswerAdded(ctx, answerNumber(i, known))
+				})
+			})
+		}
+		b.Run(driver+"/answers again", func(b *testing.B) {
+			s := stockedStores(b, driver, 1, known)[0]
+			concurrently(b, func(ctx context.Context, i int64) error { return s.AnswerAdded(ctx, answerNumber(i%1000, known)) })
+		})
+		b.Run(driver+"/questions", func(b *testing.B) {
+			s := stockedStores(b, driver, 1, known)[0]
+			concurrently(b, func(ctx context.Context, i int64) error {
+				return s.QuestionAdded(ctx, event.QuestionAdded{
+					QuestionID: fmt.Sprintf("n%d", i), Title: longText[:60], Excerpt: longText[:200], Subject: fmt.Sprintf("s%d", i%50),
+					Grade: fmt.Sprintf("g%d", i%7), OccurredAt: time.UnixMicro(1750000000000000 + i), Digest: digestOf(i),
+				})
 			})
 		})
-	})
+	}
 }
 
 // BenchmarkFeedFirstPage shows that a page costs the same at any size. Set
@@ -108,35 +131,39 @@ func BenchmarkFeedFirstPage(b *testing.B) {
 		large = n
 	}
 	unanswered := false
-	for _, n := range []int{1000, large} {
-		s := newStore(b, openDB(b))
-		stock(b, s.db, n)
-		for _, page := range []struct {
-			name string
-			f    Filter
-		}{
-			{"all", Filter{}},
-			{"subject", Filter{Subject: "s4"}},
-			{"grade", Filter{Grade: "g2"}},
-			{"unanswered", Filter{Answered: &unanswered}},
-			{"subject, grade, unanswered", Filter{Subject: "s4", Grade: "g2", Answered: &unanswered}},
-			{"from the middle", Filter{Cursor: position{1700000000000000 + int64(n/2)*1000000, "q"}.text()}},
-		} {
-			page.f.Limit = 20
-			b.Run(fmt.Sprintf("%s of %d", page.name, n), func(b *testing.B) {
+	for _, driver := range drivers {
+		for _, n := range []int{1000, large} {
+			s := stockedStores(b, driver, 1, n)[0]
+			for _, page := range []struct {
+				name string
+				f    Filter
+			}{
+				{"all", Filter{}},
+				{"subject", Filter{Subject: "s4"}},
+				{"grade", Filter{Grade: "g2"}},
+				{"subject, grade", Filter{Subject: "s4", Grade: "g2"}},
+				{"unanswered", Filter{Answered: &unanswered}},
+				{"subject, unanswered", Filter{Subject: "s4", Answered: &unanswered}},
+				{"grade, unanswered", Filter{Grade: "g2", Answered: &unanswered}},
+				{"subject, grade, unanswered", Filter{Subject: "s4", Grade: "g2", Answered: &unanswered}},
+				{"from the middle", Filter{Cursor: position{1700000000000000 + int64(n/2)*1000000, "q"}.text()}},
+			} {
+				page.f.Limit = 20
+				b.Run(fmt.Sprintf("%s/%s of %d", driver, page.name, n), func(b *testing.B) {
+					for b.Loop() {
+						got, err := s.List(b.Context(), page.f)
+						require.NoError(b, err)
+						require.Len(b, got.Items, 20)
+					}
+				})
+			}
+			b.Run(fmt.Sprintf("%s/grades of %d", driver, n), func(b *testing.B) {
 				for b.Loop() {
-					got, err := s.List(b.Context(), page.f)
-					require.NoError(b, err)
-					require.Len(b, got.Items, 20)
+					if _, err := s.Grades(b.Context()); err != nil {
+						b.Fatal(err)
+					}
 				}
 			})
 		}
-		b.Run(fmt.Sprintf("grades of %d", n), func(b *testing.B) {
-			for b.Loop() {
-				if _, err := s.Grades(b.Context()); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
 	}
 }

@@ -42,7 +42,9 @@ func answerRemoved(e event.AnswerRemoved) change {
 func micros(t time.Time) int64   { return t.UnixMicro() }
 func instant(us int64) time.Time { return time.UnixMicro(us).UTC() }
 
-// row is a question's row: its register, and the tally of its answers.
+// row is a question's row: its register, and the tally of its answers. Of a
+// stored one the texts are not read but for the subject: the latest version
+// is written whole, and of an earlier one nothing but the time of asking.
 type row struct {
 	stored bool // in the table
 	question
@@ -54,6 +56,7 @@ type questionEdit struct {
 	id            string
 	said          question // by the batch
 	before, after row
+	held          row // by the table, when after is written
 }
 
 // answerEdit is what a batch does to an answer.

@@ -106,7 +106,7 @@ const itemColumns = `question_id, title, excerpt, subject, grade, author_id, ask
 // the filters follow. Every index has answered before the time, so a shape
 // that leaves answered open merges two runs of its index; indexes without
 // answered would do too, but every question would have twice as many to write.
-func (sh shape) query() string {
+func (sh shape) query(driver string) string {
 	index, where, arg := "questions_newest", "", 3
 	filter := func(column string) {
 		arg++
@@ -126,16 +126,16 @@ func (sh shape) query() string {
 	if sh.grade {
 		filter("grade")
 	}
+	const order = ` ORDER BY asked_at DESC, question_id DESC LIMIT `
 	run := func(answered string) string {
-		return `SELECT ` + itemColumns + ` FROM questions` + by(index) + ` WHERE ` + where + answered +
-			`asked_at IS NOT NULL AND (asked_at, question_id) < ($1, $2)`
+		return among(driver, `SELECT `+itemColumns+` FROM questions`+by(driver, index)+` WHERE `+where+answered+
+			`asked_at IS NOT NULL AND (asked_at, question_id) < ($1, $2)`, order)
 	}
-	const order = ` ORDER BY asked_at DESC, question_id DESC LIMIT $3`
 	if sh.answered {
 		filter("answered")
-		return run("") + order
+		return run("") + order + `$3`
 	}
-	return run("answered = FALSE AND ") + " UNION ALL " + run("answered = TRUE AND ") + order
+	return run("answered = FALSE AND ") + " UNION ALL " + run("answered = TRUE AND ") + order + `$3`
 }
 
 func scanItem(scan func(...any) error) (Item, error) {

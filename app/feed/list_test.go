@@ -11,13 +11,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/answerfeed/answerfeed/app/database"
 	"github.com/answerfeed/answerfeed/app/event"
 )
 
 // stocked is a Store with questions of every kind, four at each second, and
 // some stubs. It returns what a reader may see, newest first.
-func stocked(t *testing.T, n int) (*Store, []Item) {
-	s := newStore(t, openDB(t))
+func stocked(t *testing.T, driver string, n int) (*Store, []Item) {
+	s := newStore(t, openDB(t, driver))
 	var events []happening
 	var want []Item
 	for i := range n {
@@ -38,63 +39,72 @@ func stocked(t *testing.T, n int) (*Store, []Item) {
 }
 
 func TestListFiltersAndPages(t *testing.T) {
-	s, all := stocked(t, 61)
-	for _, sh := range shapes() {
-		for _, answered := range []bool{true, false} {
-			for _, limit := range []int{1, 7, 100} {
-				f := Filter{Limit: limit}
-				if sh.subject {
-					f.Subject = "s1"
-				}
-				if sh.grade {
-					f.Grade = "g2"
-				}
-				if sh.answered {
-					f.Answered = &answered
-				}
-				t.Run(fmt.Sprintf("%+v of %v by %d", sh, answered, limit), func(t *testing.T) {
+	onEach(t, func(t *testing.T, driver string) {
+		s, all := stocked(t, driver, 61)
+		for _, sh := range shapes() {
+			for _, answered := range []bool{true, false} {
+				for _, limit := range []int{1, 7, 100} {
+					f := Filter{Limit: limit}
+					if sh.subject {
+						f.Subject = "s1"
+					}
+					if sh.grade {
+						f.Grade = "g2"
+					}
+					if sh.answered {
+						f.Answered = &answered
+					}
 					want := slices.DeleteFunc(slices.Clone(all), func(i Item) bool {
 						return sh.subject && i.Subject != "s1" || sh.grade && i.Grade != "g2" || sh.answered && i.Answered != answered
 					})
-					var got []Item
-					for {
-						page, err := s.List(t.Context(), f)
-						require.NoError(t, err)
-						got = append(got, page.Items...)
-						if page.NextCursor == "" {
-							break
-						}
-						require.Len(t, page.Items, limit)
-						f.Cursor = page.NextCursor
-					}
-					require.Equal(t, want, got)
-				})
+					t.Run(fmt.Sprintf("%+v of %v by %d", sh, answered, limit), func(t *testing.T) {
+						require.Equal(t, want, leafThrough(t, s, f))
+					})
+				}
 			}
 		}
+	})
+}
+
+// leafThrough reads all pages.
+func leafThrough(t *testing.T, s *Store, f Filter) (items []Item) {
+	for {
+		page, err := s.List(t.Context(), f)
+		require.NoError(t, err)
+		items = append(items, page.Items...)
+		if page.NextCursor == "" {
+			return items
+		}
+		require.Len(t, page.Items, f.Limit)
+		f.Cursor = page.NextCursor
 	}
 }
 
 func TestListOfNothing(t *testing.T) {
-	s, _ := stocked(t, 4)
-	page, err := s.List(t.Context(), Filter{Subject: "no such", Limit: 5})
-	require.NoError(t, err)
-	text, err := json.Marshal(page)
-	require.NoError(t, err)
-	require.JSONEq(t, `{"items":[]}`, string(text))
+	onEach(t, func(t *testing.T, driver string) {
+		s, _ := stocked(t, driver, 4)
+		page, err := s.List(t.Context(), Filter{Subject: "no such", Limit: 5})
+		require.NoError(t, err)
+		text, err := json.Marshal(page)
+		require.NoError(t, err)
+		require.JSONEq(t, `{"items":[]}`, string(text))
+	})
 }
 
 func TestPagesHoldWhileQuestionsArrive(t *testing.T) {
-	s, all := stocked(t, 8)
-	first, err := s.List(t.Context(), Filter{Limit: 4})
-	require.NoError(t, err)
-	require.NoError(t, send(t.Context(), s, received(t, asked("new", "s0", 59))))
-	second, err := s.List(t.Context(), Filter{Limit: 4, Cursor: first.NextCursor})
-	require.NoError(t, err)
-	require.Equal(t, all, slices.Concat(first.Items, second.Items))
+	onEach(t, func(t *testing.T, driver string) {
+		s, all := stocked(t, driver, 8)
+		first, err := s.List(t.Context(), Filter{Limit: 4})
+		require.NoError(t, err)
+		require.NoError(t, send(t.Context(), s, received(t, asked("new", "s0", 59))))
+		second, err := s.List(t.Context(), Filter{Limit: 4, Cursor: first.NextCursor})
+		require.NoError(t, err)
+		require.Equal(t, all, slices.Concat(first.Items, second.Items))
+	})
 }
 
 func TestListRefuses(t *testing.T) {
-	s, _ := stocked(t, 1)
+	s, _ := stocked(t, database.SQLite, 1)
 	encode := func(b string) string { return base64.RawURLEncoding.EncodeToString([]byte(b)) }
 	good := position{askedAt: 5, id: "q1"}.text()
 	for name, cursor := range map[string]string{
@@ -143,21 +153,26 @@ func TestItemOnTheWire(t *testing.T) {
 }
 
 func TestGrades(t *testing.T) {
-	s, _ := stocked(t, 20)
-	grades, err := s.Grades(t.Context())
-	require.NoError(t, err)
-	require.Equal(t, []string{"g0", "g1", "g2", "g3", "g4"}, grades, "none of a stub")
-	none, err := newStore(t, openDB(t)).Grades(t.Context())
-	require.NoError(t, err)
-	require.Equal(t, []string{}, none)
+	onEach(t, func(t *testing.T, driver string) {
+		s, _ := stocked(t, driver, 20)
+		grades, err := s.Grades(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, []string{"g0", "g1", "g2", "g3", "g4"}, grades, "none of a stub")
+		empty(t, s.db)
+		grades, err = s.Grades(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, []string{}, grades)
+	})
 }
 
 func TestSubjectsOrder(t *testing.T) {
-	s := newStore(t, openDB(t))
-	for i, subject := range []string{"b", "B", "c", "c"} {
-		require.NoError(t, send(t.Context(), s, received(t, asked(fmt.Sprintf("q%d", i), subject, i))))
-	}
-	subjects, err := s.Subjects(t.Context())
-	require.NoError(t, err)
-	require.Equal(t, []Subject{{"c", 2, 2}, {"B", 1, 1}, {"b", 1, 1}}, subjects)
+	onEach(t, func(t *testing.T, driver string) {
+		s := newStore(t, openDB(t, driver))
+		for i, subject := range []string{"b", "B", "c", "c"} {
+			require.NoError(t, send(t.Context(), s, received(t, asked(fmt.Sprintf("q%d", i), subject, i))))
+		}
+		subjects, err := s.Subjects(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, []Subject{{"c", 2, 2}, {"B", 1, 1}, {"b", 1, 1}}, subjects)
+	})
 }

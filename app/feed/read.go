@@ -32,8 +32,11 @@ type Subject struct {
 }
 
 const (
-	oneQuestion = `SELECT ` + itemColumns + ` FROM questions WHERE question_id = $1 AND asked_at IS NOT NULL`
-	itsAnswers  = `
+	// LIMIT keeps PostgreSQL from going through an index of visible questions,
+	// which it thinks fast while there are none, and so may go on doing.
+	oneQuestion = `
+SELECT ` + itemColumns + ` FROM (SELECT * FROM questions WHERE question_id = $1 LIMIT 1) q WHERE asked_at IS NOT NULL`
+	itsAnswers = `
 SELECT answer_id, author_id, excerpt, answered_at FROM answers
 WHERE question_id = $1 AND NOT removed ORDER BY answered_at, answer_id LIMIT $2`
 	allSubjects = `SELECT subject, questions, unanswered FROM subjects ORDER BY questions DESC, subject`
@@ -53,7 +56,7 @@ type reading struct {
 	question, answers, subjects, grades *sql.Stmt
 }
 
-func prepareReading(s *database.Statements) reading {
+func prepareReading(s *database.Statements, driver string) reading {
 	r := reading{
 		list:     make(map[shape]*sql.Stmt),
 		question: s.One(oneQuestion),
@@ -62,7 +65,7 @@ func prepareReading(s *database.Statements) reading {
 		grades:   s.One(allGrades),
 	}
 	for _, sh := range shapes() {
-		r.list[sh] = s.One(sh.query())
+		r.list[sh] = s.One(sh.query(driver))
 	}
 	return r
 }

@@ -1,51 +1,86 @@
 package feed
 
 import (
+	"context"
 	"database/sql"
 
 	"github.com/answerfeed/answerfeed/app/database"
 )
 
-// What differs by dialect is here, and only here.
+// What the dialects share is here; what differs is in sql_sqlite.go and
+// sql_postgres.go, and only there. Texts compare bytewise, as Go's do: BINARY,
+// which is SQLite's own way, or COLLATE "C".
 //
-// A list of keys comes in as one JSON array, k.key being the place in the
-// array, k.value the key. SQLite has one writer, so reading needs no lock; on
-// a server the touched question rows must be inserted where they are missing,
-// and locked in the order of the list, before they are read. Texts compare
-// bytewise, as Go's do: BINARY, which is SQLite's own way, or COLLATE "C".
+// A list of keys comes in as the dialect's writing.values makes it. Queries over
+// one return, first, the place in the list.
+
+// writing is the statements of the writing side, in the dialect's words.
+type writing struct {
+	// questions also locks them, in the order of the list, where the
+	// transaction is not alone by itself. Then locking is not nil.
+	questions, answers, ends, drop *sql.Stmt
+	*locking
+
+	question, asked, turn, newAnswer, answer, count bulk
+	// tally is for rows of which answered stays as it is, where the database
+	// would not see by itself that no index is touched. nil: it would.
+	tally bulk
+
+	// values are the placeholders' values for a list of keys.
+	values func(keys) ([]any, error)
+}
+
+// keys is a list of keys, a slice for each of their columns.
+type keys [][]string
+
+// bulk writes rows, which lie one after the other in values. No two of them
+// may have the same key.
+type bulk interface {
+	Exec(ctx context.Context, tx *sql.Tx, values []any) error
+}
+
+func prepareWriting(s *database.Statements, driver string) writing {
+	if driver == database.Postgres {
+		return preparePostgres(s)
+	}
+	return prepareSQLite(s)
+}
+
+// query runs a statement over a list of keys, and calls scan on each row.
+func (w *writing) query(ctx context.Context, tx *sql.Tx, stmt *sql.Stmt, list keys, scan func(*sql.Rows) error) error {
+	values, err := w.values(list)
+	if err != nil {
+		return err
+	}
+	rows, err := tx.StmtContext(ctx, stmt).QueryContext(ctx, values...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+func (w *writing) exec(ctx context.Context, tx *sql.Tx, stmt *sql.Stmt, list keys) error {
+	values, err := w.values(list)
+	if err != nil {
+		return err
+	}
+	_, err = tx.StmtContext(ctx, stmt).ExecContext(ctx, values...)
+	return err
+}
+
 const (
-	keys       = `json_each($1) AS k`
-	pairFirst  = `k.value->>0`
-	pairSecond = `k.value->>1`
-)
+	// The texts that decide nothing are not read.
+	questionColumns = `asked_at, version_at, version_digest, subject, answer_count, first_answered_at, first_answer_id, last_answer_at`
+	answerColumns   = `removed, answered_at, version_at, version_digest, author_id, excerpt`
 
-// by makes SQLite use an index, and fail rather than do without. Left to
-// itself it takes questions_newest for a subject of which there is little, and
-// goes through everybody's questions to find it.
-func by(index string) string { return " INDEXED BY " + index }
-
-const (
-	readQuestions = `
-SELECT k.key, q.asked_at, q.version_at, q.version_digest, q.subject, q.grade, q.author_id,
-       q.answer_count, q.first_answered_at, q.first_answer_id, q.last_answer_at, q.title, q.excerpt
-FROM ` + keys + ` CROSS JOIN questions q WHERE q.question_id = k.value`
-
-	readAnswers = `
-SELECT k.key, a.removed, a.answered_at, a.version_at, a.version_digest, a.author_id, a.excerpt
-FROM ` + keys + ` CROSS JOIN answers a WHERE a.question_id = ` + pairFirst + ` AND a.answer_id = ` + pairSecond
-
-	// The first and the last answer of questions that have one.
-	readEnds = `
-SELECT k.key,
-       (SELECT answered_at FROM answers WHERE question_id = k.value AND NOT removed ORDER BY answered_at, answer_id LIMIT 1),
-       (SELECT answer_id FROM answers WHERE question_id = k.value AND NOT removed ORDER BY answered_at, answer_id LIMIT 1),
-       (SELECT answered_at FROM answers WHERE question_id = k.value AND NOT removed ORDER BY answered_at DESC, answer_id DESC LIMIT 1)
-FROM ` + keys
-
-	dropSubjects = `DELETE FROM subjects WHERE questions = 0 AND subject IN (SELECT k.value FROM ` + keys + `)`
-)
-
-const (
+	insertStub = `
+INSERT INTO questions (question_id, asked_at, version_at, version_digest, subject, grade, author_id, title, excerpt)`
 	insertQuestion = `
 INSERT INTO questions (question_id, asked_at, version_at, version_digest, subject, grade, author_id, title, excerpt,
     answered, answer_count, first_answered_at, first_answer_id, last_answer_at)`
@@ -54,45 +89,31 @@ ON CONFLICT (question_id) DO UPDATE SET asked_at = excluded.asked_at, version_at
     version_digest = excluded.version_digest, subject = excluded.subject, grade = excluded.grade, author_id = excluded.author_id,
     title = excluded.title, excerpt = excluded.excerpt, answered = excluded.answered,` + setTally
 
-	// updateTally leaves answered alone and so touches no index; updateTurn
-	// is for the rows where it changed.
+	insertAsked = `
+INSERT INTO questions (question_id, asked_at)`
+	updateAsked = `
+ON CONFLICT (question_id) DO UPDATE SET asked_at = excluded.asked_at`
+
 	insertTally = `
 INSERT INTO questions (question_id, answered, answer_count, first_answered_at, first_answer_id, last_answer_at)`
-	updateTally = `ON CONFLICT (question_id) DO UPDATE SET` + setTally
-	updateTurn  = `ON CONFLICT (question_id) DO UPDATE SET answered = excluded.answered,` + setTally
-	setTally    = `
+	updateTally = `
+ON CONFLICT (question_id) DO UPDATE SET` + setTally
+	updateTurn = `
+ON CONFLICT (question_id) DO UPDATE SET answered = excluded.answered,` + setTally
+	setTally = `
     answer_count = excluded.answer_count, first_answered_at = excluded.first_answered_at,
     first_answer_id = excluded.first_answer_id, last_answer_at = excluded.last_answer_at`
 
 	insertAnswer = `
-INSERT INTO answers (question_id, answer_id, removed, answered_at, version_at, version_digest, author_id, excerpt)`
+INSERT INTO answers (question_id, answer_id, ` + answerColumns + `)`
 	updateAnswer = `
 ON CONFLICT (question_id, answer_id) DO UPDATE SET removed = excluded.removed, answered_at = excluded.answered_at,
     version_at = excluded.version_at, version_digest = excluded.version_digest,
     author_id = excluded.author_id, excerpt = excluded.excerpt`
 
-	insertSubject = `INSERT INTO subjects (subject, questions, unanswered)`
-	addSubject    = `
+	insertSubject = `
+INSERT INTO subjects (subject, questions, unanswered)`
+	addSubject = `
 ON CONFLICT (subject) DO UPDATE SET questions = subjects.questions + excluded.questions,
     unanswered = subjects.unanswered + excluded.unanswered`
 )
-
-// writing is the prepared statements of the writing side.
-type writing struct {
-	questions, answers, ends, drop       *sql.Stmt
-	question, tally, turn, answer, count database.Bulk
-}
-
-func prepareWriting(s *database.Statements) writing {
-	return writing{
-		questions: s.One(readQuestions),
-		answers:   s.One(readAnswers),
-		ends:      s.One(readEnds),
-		drop:      s.One(dropSubjects),
-		question:  s.Bulk(insertQuestion, 14, updateQuestion),
-		tally:     s.Bulk(insertTally, 6, updateTally),
-		turn:      s.Bulk(insertTally, 6, updateTurn),
-		answer:    s.Bulk(insertAnswer, 8, updateAnswer),
-		count:     s.Bulk(insertSubject, 3, addSubject),
-	}
-}

@@ -33,8 +33,8 @@ func New(db *database.DB, d database.Durability) (*Store, error) {
 		toWrite: db.ToWrite(),
 		toRead:  db.ToRead(),
 	}
-	s.writing = prepareWriting(s.toWrite)
-	s.reading = prepareReading(s.toRead)
+	s.writing = prepareWriting(s.toWrite, db.Driver())
+	s.reading = prepareReading(s.toRead, db.Driver())
 	if err := errors.Join(s.toWrite.Err(), s.toRead.Err()); err != nil {
 		s.toWrite.Close()
 		s.toRead.Close()

@@ -27,6 +27,10 @@ func gone(question, id string) happening {
 }
 
 func TestCases(t *testing.T) {
+	var stores []*Store
+	for _, driver := range drivers {
+		stores = append(stores, newStore(t, openDB(t, driver)))
+	}
 	for _, test := range []struct {
 		name   string
 		events []happening
@@ -64,12 +68,12 @@ func TestCases(t *testing.T) {
 			[]happening{asked("q1", "math", 1), asked("q2", "math", 2), put("q1", "a1", 3), put("q2", "a1", 4), gone("q2", "a1")},
 			[]string{`q2 "title 2" asked 2: none`, `q1 "title 1" asked 1: 1, first a1, last 3: a1 "text 3" 3`, "math 2/1"}},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			for order, arrange := range map[string]func([]happening){"in order": func([]happening) {}, "backwards": slices.Reverse[[]happening]} {
-				t.Run(order, func(t *testing.T) {
+		for order, arrange := range map[string]func([]happening){"in order": func([]happening) {}, "backwards": slices.Reverse[[]happening]} {
+			for _, s := range stores {
+				t.Run(fmt.Sprintf("%s, %s, %s", test.name, order, s.db.Driver()), func(t *testing.T) {
+					empty(t, s.db)
 					events := slices.Clone(test.events)
 					arrange(events)
-					s := newStore(t, openDB(t))
 					for _, e := range events {
 						require.NoError(t, send(t.Context(), s, received(t, e)))
 					}
@@ -77,7 +81,7 @@ func TestCases(t *testing.T) {
 					requireCounted(t, s.db)
 				})
 			}
-		})
+		}
 	}
 }
 
@@ -111,35 +115,43 @@ func summary(t *testing.T, s *Store) (lines []string) {
 }
 
 func TestRemovalLeavesNoText(t *testing.T) {
-	s := newStore(t, openDB(t))
-	for _, e := range []happening{put("q1", "a1", 1), gone("q1", "a1"), put("q1", "a1", 2)} {
-		require.NoError(t, send(t.Context(), s, received(t, e)))
-	}
-	for _, row := range dump(t, s.db) {
-		require.NotContains(t, row, "text")
-	}
+	onEach(t, func(t *testing.T, driver string) {
+		s := newStore(t, openDB(t, driver))
+		for _, e := range []happening{put("q1", "a1", 1), gone("q1", "a1"), put("q1", "a1", 2)} {
+			require.NoError(t, send(t.Context(), s, received(t, e)))
+		}
+		for _, row := range dump(t, s.db) {
+			require.NotContains(t, row, "text")
+		}
+	})
 }
 
 func TestQuestionNotFound(t *testing.T) {
-	s := newStore(t, openDB(t))
-	require.NoError(t, send(t.Context(), s, received(t, put("stub", "a1", 1))))
-	for _, id := range []string{"stub", "never heard of", ""} {
-		_, _, err := s.Question(t.Context(), id)
-		require.ErrorIs(t, err, ErrNotFound)
-	}
+	onEach(t, func(t *testing.T, driver string) {
+		s := newStore(t, openDB(t, driver))
+		require.NoError(t, send(t.Context(), s, received(t, put("stub", "a1", 1))))
+		for _, id := range []string{"stub", "never heard of", ""} {
+			_, _, err := s.Question(t.Context(), id)
+			require.ErrorIs(t, err, ErrNotFound)
+		}
+	})
 }
 
 func TestClosedStoreRefuses(t *testing.T) {
-	s, err := New(openDB(t), database.Durable)
-	require.NoError(t, err)
-	s.Close()
-	require.ErrorIs(t, send(t.Context(), s, received(t, put("q1", "a1", 1))), database.ErrClosed)
+	onEach(t, func(t *testing.T, driver string) {
+		s, err := New(openDB(t, driver), database.Durable)
+		require.NoError(t, err)
+		s.Close()
+		require.ErrorIs(t, send(t.Context(), s, received(t, put("q1", "a1", 1))), database.ErrClosed)
+	})
 }
 
 func TestNewNeedsTables(t *testing.T) {
-	db, err := database.Open(t.Context(), database.Config{Driver: database.SQLite, DSN: t.TempDir() + "/empty.db"})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	_, err = New(db, database.Durable)
-	require.ErrorContains(t, err, "questions")
+	onEach(t, func(t *testing.T, driver string) {
+		db, err := database.Open(t.Context(), place(t, driver))
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, db.Close()) })
+		_, err = New(db, database.Durable)
+		require.ErrorContains(t, err, "questions")
+	})
 }

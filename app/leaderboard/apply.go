@@ -3,38 +3,9 @@ package leaderboard
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
-)
-
-// What differs by dialect is here, and only here: how a list of keys comes in
-// as one JSON array, k.key being the place in the array, k.value the key.
-// SQLite has one writer, so reading needs no lock; on a server the touched
-// answer rows must be inserted where they are missing, and locked in the
-// order of the list, before they are read.
-const (
-	keys       = `json_each($1) AS k`
-	pairFirst  = `k.value->>0`
-	pairSecond = `k.value->>1`
-)
-
-const (
-	readAnswers = `
-SELECT k.key, a.removed, a.version_at, a.version_digest, a.author_id
-FROM ` + keys + ` CROSS JOIN leaderboard_answers a WHERE a.question_id = ` + pairFirst + ` AND a.answer_id = ` + pairSecond
-
-	insertAnswer = `INSERT INTO leaderboard_answers (question_id, answer_id, removed, version_at, version_digest, author_id)`
-	updateAnswer = `
-ON CONFLICT (question_id, answer_id) DO UPDATE SET removed = excluded.removed,
-    version_at = excluded.version_at, version_digest = excluded.version_digest, author_id = excluded.author_id`
-
-	insertAuthor = `INSERT INTO leaderboard_authors (author_id, answers)`
-	addAuthor    = `ON CONFLICT (author_id) DO UPDATE SET answers = leaderboard_authors.answers + excluded.answers`
-	dropAuthors  = `DELETE FROM leaderboard_authors WHERE answers = 0 AND author_id IN (SELECT k.value FROM ` + keys + `)`
-
-	readTop = `SELECT author_id, answers FROM leaderboard_authors ORDER BY answers DESC, author_id LIMIT $1`
 )
 
 // apply takes changes into the tables. The order of its statements is that
@@ -42,7 +13,7 @@ ON CONFLICT (question_id, answer_id) DO UPDATE SET removed = excluded.removed,
 // one server neither deadlock nor lose an update.
 func (s *Store) apply(ctx context.Context, tx *sql.Tx, changes []change) error {
 	edits := collapse(changes)
-	if err := s.read(ctx, tx, edits); err != nil {
+	if err := s.take(ctx, tx, edits); err != nil {
 		return fmt.Errorf("leaderboard: reading answers: %w", err)
 	}
 	for _, e := range edits {
@@ -57,16 +28,64 @@ func (s *Store) apply(ctx context.Context, tx *sql.Tx, changes []change) error {
 	return nil
 }
 
-func (s *Store) read(ctx context.Context, tx *sql.Tx, edits []*edit) error {
-	ids := make([][2]string, len(edits))
-	for i, e := range edits {
-		ids[i] = [2]string{e.key.questionID, e.key.answerID}
+// take reads the answers, and sees to it that nobody else changes them until
+// the end of the transaction. Where that needs locks, the missing ones are
+// inserted first, as the batch has them, and then the others are locked, both
+// in the order of their keys. Answers are never deleted, so then all are there.
+func (s *Store) take(ctx context.Context, tx *sql.Tx, edits []*edit) error {
+	if s.writing.insert == nil {
+		return s.read(ctx, tx, edits)
 	}
-	list, err := json.Marshal(ids)
+	inserted, err := s.insert(ctx, tx, edits)
 	if err != nil {
 		return err
 	}
-	rows, err := tx.StmtContext(ctx, s.answers).QueryContext(ctx, string(list))
+	var others []*edit
+	for _, e := range edits {
+		if inserted[e.key] {
+			e.held = e.said
+		} else {
+			others = append(others, e)
+		}
+	}
+	return s.read(ctx, tx, others)
+}
+
+func (s *Store) insert(ctx context.Context, tx *sql.Tx, edits []*edit) (inserted map[key]bool, err error) {
+	values := make([]any, 0, 6*len(edits))
+	for _, e := range edits {
+		values = append(values, e.values(e.said)...)
+	}
+	insert := s.writing.insert
+	rows, err := tx.StmtContext(ctx, insert.stmt).QueryContext(ctx, insert.columns(values)...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	inserted = make(map[key]bool, len(edits))
+	for rows.Next() {
+		var k key
+		if err := rows.Scan(&k.questionID, &k.answerID); err != nil {
+			return nil, err
+		}
+		inserted[k] = true
+	}
+	return inserted, rows.Err()
+}
+
+func (s *Store) read(ctx context.Context, tx *sql.Tx, edits []*edit) error {
+	if len(edits) == 0 {
+		return nil
+	}
+	questions, ids := make([]string, len(edits)), make([]string, len(edits))
+	for i, e := range edits {
+		questions[i], ids[i] = e.key.questionID, e.key.answerID
+	}
+	values, err := s.writing.values(questions, ids)
+	if err != nil {
+		return err
+	}
+	rows, err := tx.StmtContext(ctx, s.writing.answers).QueryContext(ctx, values...)
 	if err != nil {
 		return err
 	}
@@ -87,7 +106,7 @@ func (s *Store) read(ctx context.Context, tx *sql.Tx, edits []*edit) error {
 		}
 		a.version.At = versionAt.Int64
 		copy(a.version.Digest[:], digest)
-		edits[place].before = a
+		edits[place].before, edits[place].held = a, a
 	}
 	return rows.Err()
 }
@@ -95,16 +114,19 @@ func (s *Store) read(ctx context.Context, tx *sql.Tx, edits []*edit) error {
 func (s *Store) writeAnswers(ctx context.Context, tx *sql.Tx, edits []*edit) error {
 	var values []any
 	for _, e := range edits {
-		switch {
-		case e.before == e.after:
-		case e.after.life == removed:
-			values = append(values, e.key.questionID, e.key.answerID, true, nil, nil, "")
-		default:
-			values = append(values, e.key.questionID, e.key.answerID, false,
-				e.after.version.At, e.after.version.Digest[:], e.after.authorID)
+		if e.held != e.after {
+			values = append(values, e.values(e.after)...)
 		}
 	}
-	return s.answer.Exec(ctx, tx, values)
+	return s.writing.answer.Exec(ctx, tx, values)
+}
+
+// values is the answer's row, once it is a.
+func (e *edit) values(a answer) []any {
+	if a.life == removed {
+		return []any{e.key.questionID, e.key.answerID, true, nil, nil, ""}
+	}
+	return []any{e.key.questionID, e.key.answerID, false, a.version.At, a.version.Digest[:], a.authorID}
 }
 
 func (s *Store) writeAuthors(ctx context.Context, tx *sql.Tx, differences map[string]int) error {
@@ -120,13 +142,13 @@ func (s *Store) writeAuthors(ctx context.Context, tx *sql.Tx, differences map[st
 			shrunk = append(shrunk, id)
 		}
 	}
-	if err := s.author.Exec(ctx, tx, values); err != nil || len(shrunk) == 0 {
+	if err := s.writing.author.Exec(ctx, tx, values); err != nil || len(shrunk) == 0 {
 		return err
 	}
-	list, err := json.Marshal(shrunk)
+	list, err := s.writing.values(shrunk)
 	if err != nil {
 		return err
 	}
-	_, err = tx.StmtContext(ctx, s.drop).ExecContext(ctx, string(list))
+	_, err = tx.StmtContext(ctx, s.writing.drop).ExecContext(ctx, list...)
 	return err
 }

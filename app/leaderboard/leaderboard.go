@@ -37,10 +37,7 @@ type Author struct {
 type Store struct {
 	toWrite    *database.Statements
 	toRead     *database.Statements
-	answers    *sql.Stmt
-	answer     database.Bulk
-	author     database.Bulk
-	drop       *sql.Stmt
+	writing    writing
 	top        *sql.Stmt
 	committing *database.Batcher[change]
 }
@@ -52,10 +49,7 @@ func New(db *database.DB, d database.Durability) (*Store, error) {
 		toWrite: db.ToWrite(),
 		toRead:  db.ToRead(),
 	}
-	s.answers = s.toWrite.One(readAnswers)
-	s.answer = s.toWrite.Bulk(insertAnswer, 6, updateAnswer)
-	s.author = s.toWrite.Bulk(insertAuthor, 2, addAuthor)
-	s.drop = s.toWrite.One(dropAuthors)
+	s.writing = prepareWriting(s.toWrite, db.Driver())
 	s.top = s.toRead.One(readTop)
 	if err := errors.Join(s.toWrite.Err(), s.toRead.Err()); err != nil {
 		s.toWrite.Close()

@@ -3,9 +3,12 @@ package leaderboard
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,19 +17,71 @@ import (
 
 	"github.com/answerfeed/answerfeed/app/database"
 	"github.com/answerfeed/answerfeed/app/event"
+	"github.com/answerfeed/answerfeed/app/testserver"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// server is a PostgreSQL that starts with the first test that asks for it.
+var server lazy
 
-// openDB opens a new migrated database.
-func openDB(t testing.TB) *database.DB {
-	t.Helper()
-	return openFile(t, filepath.Join(t.TempDir(), "leaderboard.db"))
+type lazy struct {
+	once sync.Once
+	*testserver.Postgres
+	err error
 }
 
-func openFile(t testing.TB, path string) *database.DB {
+func (l *lazy) get(t testing.TB) *testserver.Postgres {
 	t.Helper()
-	db, err := database.Open(t.Context(), database.Config{Driver: database.SQLite, DSN: path})
+	l.once.Do(func() { l.Postgres, l.err = testserver.SharedPostgres(context.Background()) })
+	require.NoError(t, l.err)
+	return l.Postgres
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	var err error
+	if server.Postgres != nil {
+		err = server.Stop()
+	}
+	if code == 0 {
+		err = errors.Join(err, goleak.Find())
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+var drivers = []string{database.SQLite, database.Postgres}
+
+// onEach runs a test on each database.
+func onEach(t *testing.T, test func(t *testing.T, driver string)) {
+	for _, driver := range drivers {
+		t.Run(driver, func(t *testing.T) { test(t, driver) })
+	}
+}
+
+// place names a new empty database.
+func place(t testing.TB, driver string) database.Config {
+	t.Helper()
+	cfg := database.Config{Driver: driver, DSN: filepath.Join(t.TempDir(), "leaderboard.db")}
+	if driver == database.Postgres {
+		var err error
+		cfg.DSN, err = server.get(t).Database(t.Context())
+		require.NoError(t, err)
+	}
+	return cfg
+}
+
+// openDB opens a new migrated database.
+func openDB(t testing.TB, driver string) *database.DB {
+	t.Helper()
+	return openAt(t, place(t, driver))
+}
+
+func openAt(t testing.TB, cfg database.Config) *database.DB {
+	t.Helper()
+	db, err := database.Open(t.Context(), cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	require.NoError(t, db.Migrate(t.Context()))

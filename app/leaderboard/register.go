@@ -63,6 +63,7 @@ type edit struct {
 	key           key
 	said          answer // by the batch
 	before, after answer
+	held          answer // by the table, when after is written
 }
 
 // collapse merges changes of the same answer. The edits are in the order of

@@ -105,6 +105,23 @@ type Consumer struct {
 	AtMostOnce bool
 	// Grace is how long Close waits for what is in flight. 0 = not at all.
 	Grace time.Duration
+	// Gate stops the intake for a while. nil = it never does.
+	Gate Gate
+}
+
+// Gate says whether a consumer may take messages in; while it may not, what is
+// in flight goes on.
+type Gate interface {
+	// Open also returns what is closed when the answer may have changed.
+	Open() (open bool, changed <-chan struct{})
+}
+
+// Opened asks the Gate, if there is one.
+func (c Consumer) Opened() (open bool, changed <-chan struct{}) {
+	if c.Gate == nil {
+		return true, nil
+	}
+	return c.Gate.Open()
 }
 
 // Name is the name of the queue that the consumer reads.

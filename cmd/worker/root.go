@@ -46,7 +46,7 @@ func execute(ctx context.Context, args []string, s streams) int {
 		fmt.Fprintf(s.Err, "worker: %v\n", err)
 	}
 	var usage usageError
-	if errors.As(err, &usage) || errors.Is(err, app.ErrUnsupported) {
+	if errors.As(err, &usage) {
 		return exitUsage
 	}
 	return exitFailed

@@ -19,6 +19,10 @@ const (
 	gather, overtake = 200 * time.Microsecond, 5 * time.Millisecond
 	// reopenPause is between two tries to consume, doubling to maxReopenPause.
 	reopenPause, maxReopenPause = 50 * time.Millisecond, time.Second
+	// holdUnread is how long what the broker sent ahead is kept unread behind a
+	// closed gate: well below the half hour after which the broker would end
+	// the channel.
+	holdUnread = 5 * time.Minute
 )
 
 // consumer reads one queue, in one session after the other. One goroutine,
@@ -101,12 +105,19 @@ func (c *consumer) run(ctx context.Context, s *session) {
 				return
 			}
 		}
+		s = nil
+		if open, changed := c.cfg.Opened(); !open {
+			if c.waitWithout(changed, nil) {
+				return
+			}
+			continue
+		}
 		var err error
 		if s, err = c.open(c.intake); err != nil {
 			if c.intake.Err() == nil {
 				c.report(err)
 			}
-			if c.waitWithout(pause) {
+			if c.waitWithout(nil, time.After(pause)) {
 				return
 			}
 			pause = min(2*pause, maxReopenPause)
@@ -120,22 +131,39 @@ func (c *consumer) run(ctx context.Context, s *session) {
 // closed and drained, true.
 func (c *consumer) serve(ctx context.Context, s *session) (drained bool) {
 	defer s.close()
-	alarm := newAlarm()
+	alarm, patience := newAlarm(), newAlarm()
 	defer alarm.timer.Stop()
+	defer patience.timer.Stop()
 	for {
-		if held := s.held; held != nil && c.room() {
+		open, changed := c.cfg.Opened()
+		switch {
+		case !open && !s.paused:
+			patience.set(holdUnread)
+		case open && s.paused:
+			return false
+		case open:
+			patience.unset()
+		}
+		if held := s.held; open && held != nil && c.room() {
 			s.held = nil
 			if !c.take(ctx, s, *held) {
 				return false
 			}
 		}
 		deliveries := s.deliveries
-		if s.held != nil || !c.room() { // what the broker sent beyond stays unread
+		if !open || s.held != nil || !c.room() { // what the broker sent beyond stays unread
 			deliveries = nil
 		}
 		select {
-		case <-c.intake.Done():
+		case <-changed:
+		case <-patience.timer.C:
+			patience.rang()
+			s.paused = true
 			s.giveBackUnread()
+		case <-c.intake.Done():
+			if !s.paused {
+				s.giveBackUnread()
+			}
 			c.drain(s)
 			return true
 		case d, open := <-deliveries:
@@ -161,33 +189,9 @@ func (c *consumer) serve(ctx context.Context, s *session) (drained bool) {
 	}
 }
 
-// alarm is a timer that only ever comes earlier: many that set it again and
-// again do not put it off.
-type alarm struct {
-	timer *time.Timer
-	at    time.Time // zero when it is not set
-}
-
-func newAlarm() *alarm {
-	a := &alarm{timer: time.NewTimer(time.Hour)}
-	a.timer.Stop()
-	return a
-}
-
-func (a *alarm) set(after time.Duration) {
-	if at := time.Now().Add(after); a.at.IsZero() || at.Before(a.at) {
-		a.at = at
-		a.timer.Reset(after)
-	}
-}
-
-func (a *alarm) rang() { a.at = time.Time{} }
-
-// waitWithout waits for the next try to open a session. It returns true when
-// the consumer was closed instead, and is drained.
-func (c *consumer) waitWithout(pause time.Duration) (drained bool) {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
+// waitWithout waits for the next try to open a session: for either of the two.
+// It returns true when the consumer was closed instead, and is drained.
+func (c *consumer) waitWithout(changed <-chan struct{}, pause <-chan time.Time) (drained bool) {
 	for {
 		select {
 		case <-c.intake.Done():
@@ -195,7 +199,9 @@ func (c *consumer) waitWithout(pause time.Duration) (drained bool) {
 			return true
 		case <-c.signal:
 			c.collect(nil, time.Now())
-		case <-timer.C:
+		case <-changed:
+			return false
+		case <-pause:
 			return false
 		}
 	}

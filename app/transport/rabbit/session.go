@@ -31,6 +31,7 @@ type session struct {
 	held        *amqp.Delivery  // did not fit into the window's bytes
 	batch       []amqp.Delivery // of take, kept for the next
 	nacks       []nack          // to be given back, each at its time
+	paused      bool            // it consumes no more, and settles what is in flight
 	over        atomic.Bool
 }
 
@@ -232,8 +233,11 @@ func (s *session) giveBackUnread() {
 	if s.ch.Cancel(s.consumerTag, false) != nil {
 		return
 	}
-	if s.held != nil && !s.giveBack(*s.held) {
-		return
+	if held := s.held; held != nil {
+		s.held = nil
+		if !s.giveBack(*held) {
+			return
+		}
 	}
 	for d := range s.deliveries { // closed by Cancel, once it is empty
 		if d.Acknowledger != nil && !s.giveBack(d) {

@@ -5,6 +5,7 @@ import (
 	stdsql "database/sql"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -36,6 +37,11 @@ type consumer struct {
 	queue  int64
 	statements
 
+	// On PostgreSQL: see lookout.
+	mark  mark
+	wants atomic.Int32
+	news  chan struct{}
+
 	// Settled messages, handed over to run.
 	mu      sync.Mutex
 	settled []settlement
@@ -57,37 +63,10 @@ type consumer struct {
 	failing bool      // the last round failed
 }
 
-// claim is one message that the consumer has claimed.
-type claim struct {
-	consumer  *consumer
-	id, token int64
-	size      int64
-}
-
-type op int
-
-const (
-	opAck       op = iota // delete it
-	opBack                // it comes back after delay
-	opRedeliver           // the same, with new metadata
-	opDead                // it goes to the dead queue, with new metadata
-)
-
-// settlement is what shall happen to a claimed message. Those with done move
-// a message whose handler still runs: its place in the window stays taken
-// until the acknowledgement that follows.
-type settlement struct {
-	claim    *claim
-	op       op
-	delay    time.Duration
-	metadata string
-	done     chan error
-}
-
 func newConsumer(ctx context.Context, t *Transport, cfg transport.Consumer) (*consumer, error) {
 	c := &consumer{
-		t: t, cfg: cfg, window: window.New(cfg.Window),
-		signal: make(chan struct{}, 1), done: make(chan struct{}),
+		t: t, cfg: cfg,
+		signal: make(chan struct{}, 1), done: make(chan struct{}), news: make(chan struct{}, 1),
 		claims: map[*claim]struct{}{}, more: true,
 	}
 	err := t.db.Read().QueryRowContext(ctx, t.queries.findQueue, cfg.Name()).Scan(&c.queue)
@@ -100,6 +79,7 @@ func newConsumer(ctx context.Context, t *Transport, cfg transport.Consumer) (*co
 	if c.statements, err = prepare(t.db, t.queries); err != nil {
 		return nil, err
 	}
+	c.window = window.New(cfg.Window)
 	c.intake, c.stop = context.WithCancel(ctx)
 	return c, nil
 }
@@ -125,47 +105,11 @@ func (c *consumer) Close() {
 	<-c.done
 }
 
-// settle hands a settlement to run. It never blocks.
-func (c *consumer) settle(s settlement) {
-	c.mu.Lock()
-	ended := c.ended
-	if !ended {
-		c.settled = append(c.settled, s)
-	}
-	c.mu.Unlock()
-	if ended {
-		s.refuse()
-		return
-	}
-	select {
-	case c.signal <- struct{}{}:
-	default:
-	}
-}
-
-// end refuses what could not be settled, then and from now on: the message
-// comes back when its lease ends.
-func (c *consumer) end() {
-	c.mu.Lock()
-	c.ended = true
-	left := c.settled
-	c.mu.Unlock()
-	for _, s := range left {
-		s.refuse()
-	}
-}
-
-func (s settlement) refuse() {
-	if s.done != nil {
-		s.done <- transport.ErrClosed
-	}
-}
-
 // run is the consumer's life, in two phases: rounds until the intake ends,
 // then rounds without intake until the window is empty. The end of a phase
 // also ends a round's wait for a database that is locked.
 func (c *consumer) run() {
-	changes, stop := c.t.db.Changes()
+	changes, stop := c.t.listen(c)
 	defer stop()
 	pause := failPause
 	timer := time.NewTimer(0)
@@ -174,6 +118,7 @@ func (c *consumer) run() {
 
 	phase, intake := c.intake, true
 	for {
+		_, gate := c.cfg.Opened()
 		signal, changes := c.signal, changes
 		if c.failing { // what happens meanwhile waits for the pause to end
 			signal, changes = nil, nil
@@ -184,15 +129,18 @@ func (c *consumer) run() {
 				c.finish()
 				return
 			}
+			c.wants.Store(nothing)
 			draining, drained := context.WithCancel(context.Background())
 			go func() { defer drained(); c.window.Close(c.cfg.Grace) }()
 			phase, intake = draining, false
 		case <-signal:
 		case <-changes:
 			c.lookAt = time.Time{}
+		case <-gate:
 		case <-timer.C:
 		}
-		err := c.round(phase, intake)
+		open, _ := c.cfg.Opened()
+		err := c.round(phase, intake && open)
 		if err != nil && phase.Err() != nil {
 			timer.Reset(0)
 			continue
@@ -203,7 +151,7 @@ func (c *consumer) run() {
 			pause = min(2*pause, maxFailPause)
 			continue
 		}
-		timer.Reset(c.wait(intake))
+		timer.Reset(c.wait(intake && open))
 		pause = failPause
 	}
 }
@@ -214,12 +162,19 @@ func (c *consumer) wait(intake bool) time.Duration {
 	if c.leased() {
 		d = min(d, time.Until(c.extend))
 	}
+	wants := nothing
 	if intake && c.room() {
+		wants = anything
 		if c.more {
-			return 0
+			d, wants = 0, below
+		} else {
+			d = min(d, time.Until(c.lookAt))
 		}
-		d = min(d, time.Until(c.lookAt))
+		if c.tight {
+			wants = nothing
+		}
 	}
+	c.wants.Store(wants)
 	return max(d, 0)
 }
 
@@ -262,23 +217,4 @@ func (c *consumer) report(err error) {
 			c.t.cfg.Logger.Info("the queue can be used again", "queue", c.cfg.Name())
 		}
 	}
-}
-
-// deliver puts a claimed message into the window.
-func (c *consumer) deliver(r row) {
-	m := message.NewMessage(r.uuid, r.payload)
-	m.Metadata = decodeMetadata(r.metadata)
-	ctx := transport.WithDelivery(c.intake, transport.Delivery{Returns: r.deliveries - 1, Claim: r.claim})
-	c.claims[r.claim] = struct{}{}
-	c.bytes += r.claim.size
-	c.window.Pass(ctx, m, func(o window.Outcome) {
-		s := settlement{claim: r.claim, op: opAck}
-		switch o {
-		case window.Nacked:
-			s.op, s.delay = opBack, c.t.cfg.NackPause
-		case window.Returned:
-			s.op = opBack
-		}
-		c.settle(s)
-	})
 }

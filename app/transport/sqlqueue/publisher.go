@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/ThreeDotsLabs/watermill"
 	wsql "github.com/ThreeDotsLabs/watermill-sql/v3/pkg/sql"
@@ -19,14 +20,8 @@ import (
 	"github.com/answerfeed/answerfeed/app/transport"
 )
 
-const (
-	// publishBatch is how many Publish calls share one commit.
-	publishBatch = 512
-	// insertRows is how many messages one statement inserts. SQLite looks for
-	// the name of each parameter among all of them, so that the cost of a
-	// statement grows with their square: 512 rows cost a third more than 128.
-	insertRows = 128
-)
+// publishBatch is how many Publish calls share one commit.
+const publishBatch = 512
 
 // Schema is watermill-sql's SchemaAdapter over the queue table, for its
 // Publisher: that may be built on a transaction of the caller's, so that
@@ -52,21 +47,33 @@ func (s *Schema) InsertQuery(topic string, msgs message.Messages) (wsql.Query, e
 	if transport.IsQueue(topic) {
 		query = s.queries.direct
 	}
-	args := make([]any, 0, 3*len(msgs)+1)
-	for _, m := range msgs {
-		metadata, err := encodeMetadata(m.Metadata)
+	uuids, metadata, payloads := make([]string, len(msgs)), make([]string, len(msgs)), make([][]byte, len(msgs))
+	for i, m := range msgs {
+		if err := s.check(m); err != nil {
+			return wsql.Query{}, err
+		}
+		text, err := encodeMetadata(m.Metadata)
 		if err != nil {
 			return wsql.Query{}, err
 		}
-		payload := []byte(m.Payload)
-		if payload == nil { // which would be NULL
-			payload = []byte{}
+		uuids[i], metadata[i], payloads[i] = m.UUID, text, m.Payload
+		if m.Payload == nil { // which would be NULL
+			payloads[i] = []byte{}
 		}
-		args = append(args, m.UUID, metadata, payload)
 	}
+	args, rows := s.queries.rows(uuids, metadata, payloads)
 	args = append(args, topic)
-	query = strings.NewReplacer("%rows%", database.Rows(len(msgs), 3), "%topic%", "$"+strconv.Itoa(len(args))).Replace(query)
+	query = strings.NewReplacer("%rows%", rows, "%topic%", "$"+strconv.Itoa(len(args))).Replace(query)
 	return wsql.Query{Query: s.db.SQL(query), Args: args}, nil
+}
+
+// check refuses what the database cannot hold. Metadata is JSON, in which NUL
+// is escaped and what is no UTF-8 replaced.
+func (s *Schema) check(m *message.Message) error {
+	if s.db.Driver() == database.Postgres && (strings.ContainsRune(m.UUID, 0) || !utf8.ValidString(m.UUID)) {
+		return errors.New("the UUID of a message has a NUL byte or is not UTF-8, which PostgreSQL cannot store")
+	}
+	return nil
 }
 
 // SelectQuery is for watermill-sql's subscriber, which this table is not for.
@@ -115,6 +122,9 @@ func (p *publisher) Publish(topic string, msgs ...*message.Message) error {
 	// messages are the caller's again, to change as it likes.
 	call := &publication{topic: topic, msgs: make(message.Messages, len(msgs))}
 	for i, m := range msgs {
+		if err := p.schema.check(m); err != nil { // alone, and not with those of others
+			return fmt.Errorf("publishing %d messages to %s: %w", len(msgs), topic, err)
+		}
 		call.msgs[i] = &message.Message{UUID: m.UUID, Metadata: maps.Clone(m.Metadata), Payload: m.Payload}
 	}
 	err := p.batch.Do(msgs[0].Context(), call)
@@ -135,9 +145,9 @@ func (p *publisher) Publish(topic string, msgs ...*message.Message) error {
 func (p *publisher) Close() error { return nil }
 
 // insert publishes what belongs to one topic together.
-func (p *publisher) insert(_ context.Context, tx *stdsql.Tx, batch []*publication) error {
+func (p *publisher) insert(ctx context.Context, tx *stdsql.Tx, batch []*publication) error {
 	// A new Publisher for each transaction, as its package intends.
-	pub, err := wsql.NewPublisher(tx, wsql.PublisherConfig{SchemaAdapter: p.schema}, watermill.NopLogger{})
+	pub, err := wsql.NewPublisher(within{tx, ctx}, wsql.PublisherConfig{SchemaAdapter: p.schema}, watermill.NopLogger{})
 	if err != nil {
 		return fmt.Errorf("making a publisher: %w", err)
 	}
@@ -151,9 +161,15 @@ func (p *publisher) insert(_ context.Context, tx *stdsql.Tx, batch []*publicatio
 			call.noQueue = false
 			msgs = append(msgs, call.msgs...)
 		}
-		err := insertAll(pub, topic, msgs)
+		undo, err := p.savepoint(ctx, tx)
+		if err != nil {
+			return err
+		}
+		err = p.insertAll(pub, topic, msgs)
 		if database.NotNull(err) || errors.Is(err, wsql.ErrInvalidTopicName) {
-			// SQLite has undone the statement and nothing else.
+			if err := undo(); err != nil {
+				return err
+			}
 			for _, call := range calls {
 				call.noQueue = true
 			}
@@ -164,8 +180,36 @@ func (p *publisher) insert(_ context.Context, tx *stdsql.Tx, batch []*publicatio
 	return nil
 }
 
-func insertAll(pub *wsql.Publisher, topic string, msgs message.Messages) error {
-	for chunk := range slices.Chunk(msgs, insertRows) {
+// savepoint lets a statement fail without the others of its transaction. On
+// SQLite every statement does.
+func (p *publisher) savepoint(ctx context.Context, tx *stdsql.Tx) (undo func() error, err error) {
+	if p.db.Driver() != database.Postgres {
+		return func() error { return nil }, nil
+	}
+	if _, err := tx.ExecContext(ctx, `SAVEPOINT topic`); err != nil {
+		return nil, fmt.Errorf("setting a savepoint: %w", err)
+	}
+	return func() error {
+		if _, err := tx.ExecContext(ctx, `ROLLBACK TO SAVEPOINT topic; RELEASE SAVEPOINT topic`); err != nil {
+			return fmt.Errorf("going back to a savepoint: %w", err)
+		}
+		return nil
+	}, nil
+}
+
+// within is a transaction whose statements end with ctx: watermill-sql's
+// Publisher gives them none of its own.
+type within struct {
+	*stdsql.Tx
+	ctx context.Context
+}
+
+func (w within) ExecContext(_ context.Context, query string, args ...any) (stdsql.Result, error) {
+	return w.Tx.ExecContext(w.ctx, query, args...)
+}
+
+func (p *publisher) insertAll(pub *wsql.Publisher, topic string, msgs message.Messages) error {
+	for chunk := range slices.Chunk(msgs, p.schema.queries.insertRows) {
 		if err := pub.Publish(topic, chunk...); err != nil {
 			return err
 		}

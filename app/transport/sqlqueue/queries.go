@@ -7,11 +7,11 @@ import (
 	"github.com/answerfeed/answerfeed/app/database"
 )
 
-//go:embed migrations/sqlite/*.sql
+//go:embed migrations/*/*.sql
 var migrations embed.FS
 
 // queries is every statement of the package, with the prefix in place and
-// placeholders of the dialect. %now% stands for the database's clock.
+// placeholders of the dialect, and what else the dialects do differently.
 type queries struct {
 	fanOut, direct string // with %rows% and %topic% to fill in
 
@@ -19,69 +19,60 @@ type queries struct {
 	dropQueues, orphans, dropMessages string
 
 	claim, take     string // at least once, at most once
-	ack, back       string
-	extend          string
+	ack, back       string // of a list of ids
+	extend          string // of a list of ids
 	redeliver, dead string
 	next            string
 
 	backlog string
+
+	postgres
+
+	// insertRows is how many messages one statement inserts. SQLite looks for
+	// the name of each parameter among all of them, so that the cost of a
+	// statement grows with their square: 512 rows cost a third more than 128.
+	insertRows int
+	// list is ids as one parameter.
+	list func(ids []int64) any
+	// rows is messages as parameters, and as the rows of a statement.
+	rows func(uuids, metadata []string, payloads [][]byte) (args []any, rows string)
 }
 
-const nowSQLite = `CAST(unixepoch('subsec') * 1000000 AS INTEGER)`
+// postgres is what PostgreSQL alone needs. It is empty on SQLite.
+type postgres struct {
+	settings string // of a transaction that settles and claims
+	look     string // see lookout
+	// See housekeeper.
+	lock, size, empty, vacuum, reindex string
+}
+
+// marks says that claims begin at a low-water mark, and tell where they got to.
+func (q *queries) marks() bool { return q.look != "" }
 
 func newQueries(db *database.DB, prefix string) queries {
-	sql := func(q string) string {
-		return db.SQL(strings.NewReplacer("%now%", nowSQLite, "%queues%", `"`+prefix+`queues"`, "%messages%", `"`+prefix+`queue_messages"`).Replace(q))
+	if db.Driver() == database.Postgres {
+		return postgresQueries(prefix)
 	}
-	const insert = `INSERT INTO %messages% (queue_id, due_at, enqueued_at, uuid, metadata, payload)
-		SELECT q.id, %now%, %now%, m.column1, m.column2, m.column3 FROM (VALUES %rows%) AS m LEFT JOIN %queues% AS q ON `
-	// The inner query takes the oldest messages in the order of the index;
-	// the sum over them cuts the batch where it would exceed the byte limit.
-	const batch = `(SELECT id FROM (
-		SELECT id, sum(size) OVER (ORDER BY due_at, id ROWS UNBOUNDED PRECEDING) AS total FROM (
-			SELECT id, due_at, octet_length(payload) AS size FROM %messages%
-			WHERE queue_id = $1 AND due_at <= %now% ORDER BY due_at, id LIMIT $2))
-		WHERE total <= $3)`
-	const these = ` WHERE id IN (SELECT value FROM json_each($1)) AND token = $2`
-	return queries{
-		fanOut: sql(insert + `q.topic = %topic% AND q.dead = 0`),
-		direct: sql(insert + `q.name = %topic%`),
-
-		addQueue:     sql(`INSERT INTO %queues% (name, topic, handler, dead) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`),
-		findQueue:    sql(`SELECT id FROM %queues% WHERE name = $1`),
-		dropQueues:   sql(`DELETE FROM %queues% WHERE handler = $1 RETURNING name`),
-		orphans:      sql(`SELECT DISTINCT queue_id FROM %messages% WHERE queue_id NOT IN (SELECT id FROM %queues%)`),
-		dropMessages: sql(`DELETE FROM %messages% WHERE id IN (SELECT id FROM %messages% WHERE queue_id = $1 LIMIT $2)`),
-
-		claim: sql(`UPDATE %messages% SET due_at = %now% + $4, token = $5, deliveries = deliveries + 1 WHERE id IN ` + batch +
-			` RETURNING id, deliveries, uuid, metadata, payload`),
-		take: sql(`DELETE FROM %messages% WHERE id IN ` + batch +
-			` RETURNING id, deliveries + 1, uuid, metadata, payload`),
-		ack:       sql(`DELETE FROM %messages%` + these),
-		back:      sql(`UPDATE %messages% SET due_at = %now% + $3, token = 0` + these),
-		extend:    sql(`UPDATE %messages% SET due_at = %now% + $3` + these),
-		redeliver: sql(`UPDATE %messages% SET due_at = %now% + $3, metadata = $4, token = 0, deliveries = 0 WHERE id = $1 AND token = $2`),
-		// Where the dead queue is not, no row is found, and none is changed.
-		dead: sql(`UPDATE %messages% AS m SET queue_id = d.id, due_at = %now% + $3, metadata = $4, token = 0, deliveries = 0
-			FROM %queues% AS q JOIN %queues% AS d ON d.topic = q.topic AND d.handler = q.handler AND d.dead = 1
-			WHERE m.id = $1 AND m.token = $2 AND q.id = m.queue_id`),
-		next: sql(`SELECT due_at - %now%, octet_length(payload) FROM %messages% WHERE queue_id = $1 ORDER BY due_at, id LIMIT 1`),
-
-		// Ready messages are counted in the index; only those that are not
-		// due yet, at most the windows and the delayed, are looked up.
-		backlog: sql(`SELECT q.topic, q.handler, q.dead,
-			(SELECT count(*) FROM %messages% AS m WHERE m.queue_id = q.id AND m.due_at <= %now%),
-			(SELECT count(*) FROM %messages% AS m WHERE m.queue_id = q.id AND m.due_at > %now% AND m.token <> 0),
-			(SELECT count(*) FROM %messages% AS m WHERE m.queue_id = q.id AND m.due_at > %now% AND m.token = 0),
-			COALESCE((SELECT %now% - m.enqueued_at FROM %messages% AS m WHERE m.queue_id = q.id ORDER BY m.due_at, m.id LIMIT 1), 0)
-			FROM %queues% AS q ORDER BY q.topic, q.handler, q.dead`),
-	}
+	return sqliteQueries(db, prefix)
 }
 
-// schema is the migrations with the prefix in place.
-func schema(prefix string) database.Schema {
+// names puts a prefix's tables, and the database's clock, into statements.
+func names(prefix, now string) *strings.Replacer {
+	return strings.NewReplacer("%now%", now, "%queues%", `"`+prefix+`queues"`, "%messages%", `"`+prefix+`queue_messages"`)
+}
+
+// The statements that are the same in both dialects.
+const (
+	addQueue   = `INSERT INTO %queues% (name, topic, handler, dead) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`
+	findQueue  = `SELECT id FROM %queues% WHERE name = $1`
+	dropQueues = `DELETE FROM %queues% WHERE handler = $1 RETURNING name`
+	orphans    = `SELECT DISTINCT queue_id FROM %messages% WHERE queue_id NOT IN (SELECT id FROM %queues%)`
+)
+
+// schema is the migrations of the dialect with the prefix in place.
+func schema(db *database.DB, prefix string) database.Schema {
 	return database.Schema{
-		Files: migrations, Dir: "migrations/sqlite", Table: prefix + "queue_schema",
+		Files: migrations, Dir: "migrations/" + db.Driver(), Table: prefix + "queue_schema",
 		Replace: strings.NewReplacer("PREFIX", prefix),
 	}
 }

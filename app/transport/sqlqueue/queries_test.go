@@ -17,7 +17,7 @@ func TestQueries_UseTheIndex(t *testing.T) {
 	db, err := database.Open(t.Context(), database.Config{Driver: database.SQLite, DSN: filepath.Join(t.TempDir(), "queue.db")})
 	require.NoError(t, err)
 	defer db.Close()
-	require.NoError(t, db.MigrateSchema(t.Context(), schema("p-")))
+	require.NoError(t, db.MigrateSchema(t.Context(), schema(db, "p-")))
 	s := NewSchema(db, "p-")
 	fanOut, err := s.InsertQuery("answer-added", message.Messages{message.NewMessage("a", nil), message.NewMessage("b", nil)})
 	require.NoError(t, err)

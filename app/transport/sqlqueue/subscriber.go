@@ -22,6 +22,7 @@ func (t *Transport) consume(ctx context.Context, cfg transport.Consumer) (window
 	}
 	if !t.consumers.Add(c) {
 		c.stop()
+		c.window.Close(0)
 		c.statements.all.Close()
 		return nil, transport.ErrClosed
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -60,6 +61,8 @@ type Transport struct {
 	cfg       Config
 	queries   queries
 	publisher *publisher
+	lookout   *lookout     // nil on SQLite
+	keeper    *housekeeper // nil on SQLite
 
 	consumers window.Set
 }
@@ -72,17 +75,26 @@ func New(db *database.DB, cfg Config) (*Transport, error) {
 		return nil, fmt.Errorf("SQL transport: %w", err)
 	}
 	s := NewSchema(db, cfg.Prefix)
-	return &Transport{
+	t := &Transport{
 		db: db, cfg: cfg, queries: s.queries,
 		publisher: newPublisher(db, s),
-	}, nil
+	}
+	if db.Driver() == database.Postgres {
+		t.lookout, t.keeper = newLookout(t), newHousekeeper(t)
+	}
+	return t, nil
 }
 
 // Migrate makes the tables, and the queues of the subscriptions.
 func (t *Transport) Migrate(ctx context.Context, subs []transport.Subscription) error {
-	if err := t.db.MigrateSchema(ctx, schema(t.cfg.Prefix)); err != nil {
+	if err := t.db.MigrateSchema(ctx, schema(t.db, t.cfg.Prefix)); err != nil {
 		return err
 	}
+	// All starters in the same order, so that none waits for one that waits
+	// for it.
+	subs = slices.SortedFunc(slices.Values(subs), func(a, b transport.Subscription) int {
+		return strings.Compare(a.Queue(), b.Queue())
+	})
 	return t.db.Update(ctx, database.Durable, func(ctx context.Context, tx *stdsql.Tx) error {
 		for _, s := range subs {
 			for dead, name := range []string{s.Queue(), s.DeadQueue()} {
@@ -98,7 +110,7 @@ func (t *Transport) Migrate(ctx context.Context, subs []transport.Subscription) 
 // Check reports, as [database.ErrSchema], tables that Migrate has not made,
 // and as [transport.ErrNoQueue] a queue.
 func (t *Transport) Check(ctx context.Context, subs []transport.Subscription) error {
-	if err := t.db.CheckSchema(ctx, schema(t.cfg.Prefix)); err != nil {
+	if err := t.db.CheckSchema(ctx, schema(t.db, t.cfg.Prefix)); err != nil {
 		return err
 	}
 	for _, s := range subs {
@@ -234,10 +246,24 @@ func (t *Transport) Backlog(ctx context.Context) ([]transport.Backlog, error) {
 // Ping asks the database for an answer.
 func (t *Transport) Ping(ctx context.Context) error { return t.db.Ping(ctx) }
 
+// listen returns a channel that receives when there may be something new for
+// c: on SQLite, whenever somebody committed.
+func (t *Transport) listen(c *consumer) (changes <-chan struct{}, stop func()) {
+	if t.lookout == nil {
+		return t.db.Changes()
+	}
+	t.keeper.start()
+	return t.lookout.join(c)
+}
+
 // Close closes what still consumes, with the grace that it has, and then
 // publishing.
 func (t *Transport) Close() error {
 	t.consumers.Close()
 	t.publisher.batch.Close()
+	if t.lookout != nil {
+		t.lookout.close()
+		t.keeper.close()
+	}
 	return nil
 }

@@ -2,7 +2,6 @@ package sqlqueue_test
 
 import (
 	"context"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -17,8 +16,10 @@ import (
 
 // TestWatermill runs Watermill's own suite. Its topics come as it goes, and a
 // consumer group is a handler.
-func TestWatermill(t *testing.T) {
-	db, err := database.Open(t.Context(), config(filepath.Join(t.TempDir(), "queue.db")))
+func TestWatermill(t *testing.T) { onBoth(t, watermillSuite) }
+
+func watermillSuite(t *testing.T, at place) {
+	db, err := database.Open(t.Context(), at.config())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	group := func(t *testing.T, handler string) (message.Publisher, message.Subscriber) {

@@ -75,7 +75,7 @@ type row struct {
 // Run checks every promise, each in a parallel subtest of its own.
 func Run(t *testing.T, h Harness) {
 	var rows []row
-	for _, part := range [][]row{delivery(), content(), failures(), claims(), crashes(), closing(), queues(), chaotic()} {
+	for _, part := range [][]row{delivery(), content(), failures(), claims(), crashes(), closing(), gates(), queues(), chaotic()} {
 		rows = append(rows, part...)
 	}
 	for _, r := range rows {

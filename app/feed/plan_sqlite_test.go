@@ -57,8 +57,8 @@ func analyze(t *testing.T, db *database.DB) {
 	}))
 }
 
-func TestEveryFilterHasAnIndex(t *testing.T) {
-	s, _ := stocked(t, 8)
+func TestEveryFilterHasAnIndexOnSQLite(t *testing.T) {
+	s, _ := stocked(t, database.SQLite, 8)
 	answered := true
 	indexes := map[shape]string{
 		{}: "questions_newest", {subject: true}: "questions_newest_in_subject",
@@ -81,7 +81,7 @@ func TestEveryFilterHasAnIndex(t *testing.T) {
 					if sh.answered {
 						f.Answered = &answered
 					}
-					steps := plan(t, s.db, f.shape().query(), f.values(behind, 21)...)
+					steps := plan(t, s.db, f.shape().query(database.SQLite), f.values(behind, 21)...)
 					requireIndexed(t, steps, indexes[shape{subject: sh.subject, grade: sh.grade}])
 					for _, step := range steps {
 						if strings.HasPrefix(step, "SEARCH") {
@@ -94,16 +94,16 @@ func TestEveryFilterHasAnIndex(t *testing.T) {
 	}
 }
 
-func TestEveryKeyHasAnIndex(t *testing.T) {
-	s, _ := stocked(t, 8)
+func TestEveryKeyHasAnIndexOnSQLite(t *testing.T) {
+	s, _ := stocked(t, database.SQLite, 8)
 	primary := "sqlite_autoindex_.*"
 	for _, test := range []struct {
 		name, query, index string
 		values             []any
 	}{
-		{"questions of a batch", readQuestions, primary, []any{`["q1"]`}},
-		{"answers of a batch", readAnswers, primary, []any{`[["q1","a1"]]`}},
-		{"first and last answers", readEnds, "answers_live", []any{`["q1"]`}},
+		{"questions of a batch", sqliteQuestions, primary, []any{`["q1"]`}},
+		{"answers of a batch", sqliteAnswers, primary, []any{`[["q1","a1"]]`}},
+		{"first and last answers", sqliteEnds, "answers_live", []any{`["q1"]`}},
 		{"one question", oneQuestion, primary, []any{"q1"}},
 		{"answers of one question", itsAnswers, "answers_live", []any{"q1", 5}},
 		{"grades", allGrades, "questions_newest_in_grade", nil},

@@ -1,0 +1,144 @@
+package sqlqueue
+
+import (
+	"context"
+	stdsql "database/sql"
+	"errors"
+	"time"
+
+	"github.com/answerfeed/answerfeed/app/transport"
+)
+
+type op int
+
+const (
+	opAck       op = iota // delete it
+	opBack                // it comes back after delay
+	opRedeliver           // the same, with new metadata
+	opDead                // it goes to the dead queue, with new metadata
+)
+
+// settlement is what shall happen to a claimed message. Those with done move
+// a message whose handler still runs: its place in the window stays taken
+// until the acknowledgement that follows.
+type settlement struct {
+	claim    *claim
+	op       op
+	delay    time.Duration
+	metadata string
+	done     chan error
+}
+
+// settle hands a settlement to run. It never blocks.
+func (c *consumer) settle(s settlement) {
+	c.mu.Lock()
+	ended := c.ended
+	if !ended {
+		c.settled = append(c.settled, s)
+	}
+	c.mu.Unlock()
+	if ended {
+		s.refuse()
+		return
+	}
+	select {
+	case c.signal <- struct{}{}:
+	default:
+	}
+}
+
+// end refuses what could not be settled, then and from now on: the message
+// comes back when its lease ends.
+func (c *consumer) end() {
+	c.mu.Lock()
+	c.ended = true
+	left := c.settled
+	c.mu.Unlock()
+	for _, s := range left {
+		s.refuse()
+	}
+}
+
+func (s settlement) refuse() {
+	if s.done != nil {
+		s.done <- transport.ErrClosed
+	}
+}
+
+func (c *consumer) takeSettled() []settlement {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.settled
+	c.settled = nil
+	return s
+}
+
+func (c *consumer) putBack(s []settlement) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.settled = append(s, c.settled...)
+}
+
+// settleAll writes the settlements in their order, those of a kind and claim
+// batch together; lost[i] says that the i-th message is no longer ours.
+func (c *consumer) settleAll(ctx context.Context, tx *stdsql.Tx, settled []settlement, lost []error) error {
+	type group struct {
+		token int64
+		op    op
+		delay time.Duration
+	}
+	groups := map[group][]int64{}
+	for i, s := range settled {
+		if s.done == nil {
+			g := group{s.claim.token, s.op, s.delay}
+			groups[g] = append(groups[g], s.claim.id)
+			continue
+		}
+		stmt := c.redeliver
+		if s.op == opDead {
+			stmt = c.dead
+		}
+		result, err := tx.StmtContext(ctx, stmt).ExecContext(ctx, s.claim.id, s.claim.token, micros(s.delay), s.metadata)
+		if err != nil {
+			return err
+		}
+		if n, err := result.RowsAffected(); err != nil || n == 0 {
+			lost[i] = errors.Join(transport.ErrClaimLost, err)
+		}
+	}
+	for g, ids := range groups {
+		args := []any{c.t.queries.list(ids), g.token}
+		stmt := c.ack
+		if g.op == opBack {
+			stmt, args = c.back, append(args, micros(g.delay))
+		}
+		if _, err := tx.StmtContext(ctx, stmt).ExecContext(ctx, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// micros is a delay for the database, whose clock may go by whole milliseconds
+// and so be one behind: without one more, the delay could end before its time.
+func micros(delay time.Duration) int64 {
+	if delay <= 0 {
+		return 0
+	}
+	return delay.Microseconds() + time.Millisecond.Microseconds()
+}
+
+// extendLeases prolongs every claim. One that was lost is not found, and its
+// acknowledgement will have no effect.
+func (c *consumer) extendLeases(ctx context.Context, tx *stdsql.Tx) error {
+	tokens := map[int64][]int64{}
+	for claim := range c.claims {
+		tokens[claim.token] = append(tokens[claim.token], claim.id)
+	}
+	for token, ids := range tokens {
+		if _, err := tx.StmtContext(ctx, c.extendAll).ExecContext(ctx, c.t.queries.list(ids), token, c.t.cfg.Lease.Microseconds()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
