@@ -11,8 +11,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/answerfeed/answerfeed/app/alert"
+	"github.com/answerfeed/answerfeed/app/dependency"
 	"github.com/answerfeed/answerfeed/app/feed"
 	"github.com/answerfeed/answerfeed/app/leaderboard"
+	"github.com/answerfeed/answerfeed/app/relay"
 	"github.com/answerfeed/answerfeed/app/web"
 	"github.com/answerfeed/answerfeed/handlers"
 	"github.com/answerfeed/answerfeed/middleware"
@@ -32,6 +35,8 @@ type App struct {
 	client  *Client
 	metrics *middleware.Metrics
 	routing *routing
+	relay   *relay.Relay // nil: another process relays
+	alerts  *alert.Watcher
 	health  *health
 	web     *web.Server
 	life    lifecycle
@@ -39,14 +44,14 @@ type App struct {
 	serving    sync.WaitGroup // of the web server
 	background sync.WaitGroup // of what cancel ends
 	cancel     context.CancelFunc
-	failed     chan error // a part that ended by itself
+	failed     chan error // a part that ended by itself; room for each
 }
 
 // New opens what the configuration names and wires it. Nothing is consumed
 // yet, and the address is bound: so what can be wrong is found here. After an
 // error nothing stays open; else the caller calls Stop in any case.
 func New(ctx context.Context, opts Options) (_ *App, err error) {
-	a := &App{failed: make(chan error, 1)}
+	a := &App{failed: make(chan error, 2)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.life.close(context.WithoutCancel(ctx)))
@@ -86,9 +91,11 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 		return nil, fmt.Errorf("registering metrics: %w", err)
 	}
 
-	a.health = newHealth(opts.Logger)
-	a.health.watch("database", a.client.db.Ping)
-	a.health.watch("transport", a.client.transport.Ping)
+	needs := dependency.New(opts.Logger)
+	needs.Add(needsDatabase, a.client.db.Ping)
+	needs.Add(needsTransport, a.client.transport.Ping)
+	a.life.then(needs.Close)
+	a.health = &health{dependencies: needs}
 
 	a.web, err = web.New(web.Options{
 		Config:      web.Config(opts.Config.Web),
@@ -114,6 +121,15 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 		return nil, err
 	}
 	a.life.closing(a.routing.drain)
+	a.life.then(needs.Stop) // first: nobody waits for what is away while the worker drains
+	if opts.Config.Relay.Enabled {
+		if a.relay, err = a.client.newRelay(); err != nil {
+			return nil, err
+		}
+	}
+	if a.alerts, err = alert.New(alert.Config(opts.Config.Alerts), a.client.letters, processName(), opts.Logger, opts.Registry); err != nil {
+		return nil, fmt.Errorf("alerts: %w", err)
+	}
 	return a, nil
 }
 
@@ -133,13 +149,21 @@ func (a *App) Start(ctx context.Context) error {
 			a.failed <- fmt.Errorf("serving pages: %w", err)
 		}
 	})
-	a.background.Go(func() { a.health.run(ctx) })
+	a.background.Go(func() { a.health.dependencies.Run(ctx) })
+	a.background.Go(func() { a.alerts.Run(ctx) })
+	if a.relay != nil {
+		a.background.Go(func() {
+			if err := a.relay.Run(ctx); err != nil {
+				a.failed <- fmt.Errorf("relaying: %w", err)
+			}
+		})
+	}
 	a.background.Go(func() { a.housekeeping(ctx) })
 	if a.client.opts.Demo > 0 {
 		a.background.Go(func() { a.demo(ctx) })
 	}
 	a.warnOfDisabled(ctx)
-	a.health.started()
+	a.health.ready.Store(true)
 	return nil
 }
 
@@ -197,6 +221,7 @@ func (a *App) housekeeping(ctx context.Context) {
 		} else if n > 0 {
 			a.client.opts.Logger.Info("the inbox was pruned", "notes", n)
 		}
+		a.pruneLetters(ctx)
 		select {
 		case <-ctx.Done():
 			return

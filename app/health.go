@@ -2,102 +2,40 @@ package app
 
 import (
 	"context"
-	"log/slog"
-	"sync"
-	"time"
+	"fmt"
+	"os"
+	"sync/atomic"
 
+	"github.com/answerfeed/answerfeed/app/dependency"
 	"github.com/answerfeed/answerfeed/app/web"
 )
 
+// The names of what every worker depends on.
 const (
-	probeEvery = 500 * time.Millisecond
-	// probeWithin bounds one probe; missesAway in a row mean away.
-	probeWithin = 500 * time.Millisecond
-	missesAway  = 2
+	needsDatabase  = "database"
+	needsTransport = "transport"
 )
 
-// health probes what the worker depends on and remembers since when each is
-// there or away. One log line a change.
+// health tells whether the worker can serve, and what it waits for.
 type health struct {
-	logger *slog.Logger
-	now    func() time.Time
-
-	mu    sync.Mutex
-	deps  map[string]*dependency
-	ready bool
-}
-
-type dependency struct {
-	ping   func(context.Context) error
-	misses int
-	state  web.Dependency
-}
-
-func newHealth(logger *slog.Logger) *health {
-	return &health{logger: logger, now: time.Now, deps: map[string]*dependency{}}
-}
-
-// watch adds a dependency, which is there now.
-func (h *health) watch(name string, ping func(context.Context) error) {
-	h.deps[name] = &dependency{ping: ping, state: web.Dependency{Available: true, Since: h.now()}}
-}
-
-// run probes until ctx ends.
-func (h *health) run(ctx context.Context) {
-	var wg sync.WaitGroup
-	for name, d := range h.deps {
-		wg.Go(func() {
-			tick := time.NewTicker(probeEvery)
-			defer tick.Stop()
-			for {
-				select {
-				case <-ctx.Done():
-					return
-				case <-tick.C:
-				}
-				probe, cancel := context.WithTimeout(ctx, probeWithin)
-				err := d.ping(probe)
-				cancel()
-				if ctx.Err() == nil {
-					h.note(name, d, err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-}
-
-func (h *health) note(name string, d *dependency, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if err == nil {
-		d.misses = 0
-		if !d.state.Available {
-			h.logger.Info("a dependency is back", "dependency", name, "away", h.now().Sub(d.state.Since).String())
-			d.state = web.Dependency{Available: true, Since: h.now()}
-		}
-		return
-	}
-	d.misses++
-	if d.misses == missesAway {
-		h.logger.Error("a dependency is away; messages wait for it", "dependency", name, "error", err)
-		d.state = web.Dependency{Since: h.now(), Detail: "does not answer"}
-	}
-}
-
-// started says that the worker can serve; it never takes that back.
-func (h *health) started() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.ready = true
+	dependencies *dependency.Set
+	ready        atomic.Bool // once set it stays so
 }
 
 func (h *health) report(context.Context) web.ReadyReport {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	r := web.ReadyReport{Ready: h.ready, Dependencies: map[string]web.Dependency{}}
-	for name, d := range h.deps {
-		r.Dependencies[name] = d.state
+	r := web.ReadyReport{Ready: h.ready.Load(), Dependencies: map[string]web.Dependency{}}
+	for name, s := range h.dependencies.States() {
+		d := web.Dependency{Available: s.Available, Since: s.Since}
+		if !s.Available {
+			d.Detail = "does not answer" // anybody can read it
+		}
+		r.Dependencies[name] = d
 	}
 	return r
+}
+
+// processName is this process among all workers.
+func processName() string {
+	host, _ := os.Hostname() // the process alone tells enough
+	return fmt.Sprintf("%s:%d", host, os.Getpid())
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/answerfeed/answerfeed/app/deadletter"
+	"github.com/answerfeed/answerfeed/app/dependency"
 	"github.com/answerfeed/answerfeed/app/transport"
 	"github.com/answerfeed/answerfeed/config"
 	"github.com/answerfeed/answerfeed/handlers"
@@ -28,6 +29,8 @@ const (
 type routing struct {
 	router      *message.Router
 	subscribers []message.Subscriber
+	database    *dependency.Group // what collectors need
+	stopping    chan struct{}     // closed when draining begins
 	started     bool
 	done        chan struct{}
 	err         error // of the router, once done
@@ -40,14 +43,21 @@ func (a *App) newRouting(env handlers.Env) (*routing, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the router: %w", err)
 	}
-	r := &routing{router: router, done: make(chan struct{})}
+	r := &routing{router: router, stopping: make(chan struct{}), done: make(chan struct{})}
+	if r.database, err = a.health.dependencies.Group(needsDatabase); err != nil {
+		return nil, err
+	}
 	for _, h := range a.client.opts.Handlers {
 		cfg := a.client.opts.Config.Handlers[h.Name]
 		env.Options = cfg.Options
+		needs, err := a.needsOf(h, env, cfg)
+		if err != nil {
+			return nil, err
+		}
 		for _, topic := range h.Topics(env) {
 			sub := transport.Subscription{Topic: topic.Name, Handler: h.Name, Delays: cfg.Retry.Redeliver}
 			if cfg.Enabled {
-				if err := a.addHandler(r, sub, cfg, topic); err != nil {
+				if err := a.addHandler(r, sub, cfg, topic, needs); err != nil {
 					return nil, err
 				}
 			}
@@ -59,13 +69,27 @@ func (a *App) newRouting(env handlers.Env) (*routing, error) {
 	return r, nil
 }
 
+// needsOf is the database, and what the handler declares beside it.
+func (a *App) needsOf(h handlers.Handler, env handlers.Env, cfg config.Handler) (*dependency.Group, error) {
+	names := []string{needsDatabase}
+	if h.Needs != nil && cfg.Enabled {
+		for _, d := range h.Needs(env) {
+			name := h.Name + "/" + d.Name
+			a.health.dependencies.Add(name, d.Ping)
+			names = append(names, name)
+		}
+	}
+	return a.health.dependencies.Group(names...)
+}
+
 // addHandler reads one queue of a handler through the middleware.
-func (a *App) addHandler(r *routing, sub transport.Subscription, cfg config.Handler, topic handlers.Topic) error {
+func (a *App) addHandler(r *routing, sub transport.Subscription, cfg config.Handler, topic handlers.Topic, needs *dependency.Group) error {
 	subscriber, err := a.client.transport.Subscriber(transport.Consumer{
 		Subscription: sub,
 		Window:       cfg.Concurrency,
 		AtMostOnce:   cfg.Delivery == config.AtMostOnce,
 		Grace:        grace,
+		Gate:         needs,
 	})
 	if err != nil {
 		return err
@@ -83,6 +107,9 @@ func (a *App) addHandler(r *routing, sub transport.Subscription, cfg config.Hand
 		Attempts:     cfg.Retry.Attempts,
 		Backoff:      cfg.Retry.Backoff,
 		Redeliver:    cfg.Retry.Redeliver,
+		Dependencies: needs,
+		Stopping:     r.stopping,
+		Marks:        a.client.db,
 		Redeliverer:  a.client.transport,
 		LetterBox:    a.client.transport,
 		Metrics:      a.metrics,
@@ -95,7 +122,7 @@ func (a *App) addHandler(r *routing, sub transport.Subscription, cfg config.Hand
 // the correlation of its log lines: what cannot be stored stays in the queue.
 func (a *App) addCollector(r *routing, sub transport.Subscription) error {
 	subscriber, err := a.client.transport.Subscriber(transport.Consumer{
-		Subscription: sub, Dead: true, Window: deadletter.CollectWindow, Grace: grace,
+		Subscription: sub, Dead: true, Window: deadletter.CollectWindow, Grace: grace, Gate: r.database,
 	})
 	if err != nil {
 		return err
@@ -128,6 +155,7 @@ func (r *routing) drain() error {
 	if !r.started {
 		return nil
 	}
+	close(r.stopping)
 	var wg sync.WaitGroup
 	for _, s := range r.subscribers {
 		wg.Go(func() { _ = s.Close() }) // never fails: what it could not settle comes back

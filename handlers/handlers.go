@@ -39,10 +39,24 @@ type Handler struct {
 	// too, with an Env that holds nothing but Options: it must not use the
 	// parts before an event comes.
 	Topics func(Env) []Topic
+	// Needs names what the handler cannot work without, beside the database,
+	// which every handler needs: while one of them is away the handler takes
+	// nothing in, and its failures are nobody's. nil = nothing.
+	Needs func(Env) []Dependency
 	// Migrate makes the handler's own tables, or brings them up to date. It
 	// is called wherever the worker migrates, by several processes at once:
 	// it must be repeatable. nil = it has none.
 	Migrate func(context.Context, *database.DB) error
+}
+
+// Dependency is something that may be away for a while: a service, a search
+// index.
+type Dependency struct {
+	// Name is shown in /readyz and logs, behind the handler's.
+	Name string
+	// Ping asks it for an answer, and returns nil when it came. It is called
+	// every 500 ms, and has as long.
+	Ping func(context.Context) error
 }
 
 // Env is what handlers may use.

@@ -36,6 +36,15 @@ type Settings struct {
 	// Redeliver are the delays of the durable redeliveries that follow.
 	Redeliver []time.Duration
 
+	// Dependencies are what the handler needs. nil = nothing.
+	Dependencies Dependencies
+
+	// Stopping is closed when the worker begins to stop: what merely waits is
+	// then given back. nil = it never stops.
+	Stopping <-chan struct{}
+	// Marks single out what kills the process. nil = nothing does.
+	Marks Marks
+
 	Redeliverer Redeliverer
 	LetterBox   LetterBox
 	Metrics     *Metrics
@@ -45,9 +54,9 @@ type Settings struct {
 // Chain is the middleware of one handler, outermost first.
 func Chain(s Settings) []message.HandlerMiddleware {
 	begin := []message.HandlerMiddleware{Correlation(s), s.Metrics.Middleware(s)}
-	end := []message.HandlerMiddleware{Timeout(s), Recover, Limits}
+	end := []message.HandlerMiddleware{Outage(s), Timeout(s), Recover, Limits}
 	if s.AtMostOnce {
 		return append(append(begin, AtMostOnce(s)), end...)
 	}
-	return append(append(begin, DeadLetter(s), Redeliver(s), Retry(s)), end...)
+	return append(append(begin, DeadLetter(s), Redeliver(s), SingleOut(s), Retry(s)), end...)
 }

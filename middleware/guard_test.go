@@ -68,6 +68,7 @@ func TestLimits(t *testing.T) {
 		"a byte more":               {event.MaxPayload + 1, nil, failure.TooLarge},
 		"2 MiB":                     {2 << 20, nil, failure.TooLarge},
 		"unreadable metadata":       {1, message.Metadata{transport.KeyBadMetadata: "[1]"}, failure.Malformed},
+		"metadata of no text":       {1, message.Metadata{transport.KeyBadMetadata: ""}, failure.Malformed},
 		"the largest metadata":      {1, message.Metadata{"k": strings.Repeat("v", event.MaxMetadata-1)}, ""},
 		"metadata, a byte more":     {1, message.Metadata{"k": strings.Repeat("v", event.MaxMetadata)}, failure.TooLarge},
 		"a key that is too long":    {1, message.Metadata{strings.Repeat("k", event.MaxMetadataKey+1): ""}, failure.Invalid},

@@ -84,12 +84,19 @@ func newRig(t testing.TB, change ...func(*middleware.Settings)) *rig {
 
 // handle sends m through the whole chain to h. Its error is the router's nack.
 func (r *rig) handle(m *message.Message, h func(*message.Message) error) error {
+	return r.chain(h)(m)
+}
+
+// chain is the whole chain to h, for many messages.
+func (r *rig) chain(h func(*message.Message) error) func(*message.Message) error {
 	next := func(m *message.Message) ([]*message.Message, error) { return nil, h(m) }
 	for _, mw := range slices.Backward(middleware.Chain(r.Settings)) {
 		next = mw(next)
 	}
-	_, err := next(m)
-	return err
+	return func(m *message.Message) error {
+		_, err := next(m)
+		return err
+	}
 }
 
 func newMessage() *message.Message { return message.NewMessage("u1", []byte(payload)) }

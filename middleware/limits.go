@@ -16,7 +16,7 @@ import (
 // metadata that could not be read, and more bytes than the contract allows.
 func Limits(next message.HandlerFunc) message.HandlerFunc {
 	return func(m *message.Message) ([]*message.Message, error) {
-		if m.Metadata.Get(transport.KeyBadMetadata) != "" {
+		if _, bad := m.Metadata[transport.KeyBadMetadata]; bad { // which may have been an empty text
 			return nil, failure.Permanent(failure.Malformed, errors.New("the metadata is no object of strings"))
 		}
 		if len(m.Payload) > event.MaxPayload {

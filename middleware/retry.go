@@ -14,9 +14,9 @@ import (
 	"github.com/answerfeed/answerfeed/app/transport"
 )
 
-// errInterrupted is the error of work that the worker's stop cut short: it
-// spends no attempt and is no failure.
-var errInterrupted = errors.New("interrupted by the worker's stop")
+// errInterrupted is the error of work that was cut short, by the worker's stop
+// or by the outage of a dependency: it spends no attempt and is no failure.
+var errInterrupted = errors.New("interrupted")
 
 // jitter is how far a pause may be off to either side, so that what failed
 // together does not come again together.
@@ -39,6 +39,9 @@ func Retry(s Settings) message.HandlerMiddleware {
 				out, err := next(m)
 				if err == nil {
 					return out, nil
+				}
+				if errors.Is(err, errInterrupted) {
+					return nil, err
 				}
 				if ctx.Err() != nil {
 					return nil, interrupted(err)

@@ -20,7 +20,7 @@ import (
 // collect stores m as what came to the dead queue of feed on answer-added.
 func collect(t *testing.T, m *message.Message) *deadletter.Letter {
 	t.Helper()
-	s := newStore(t)
+	s := newStore(t, database.SQLite)
 	require.NoError(t, s.Collect("feed", "answer-added", nil)(m), "nothing is logged")
 	ids, err := s.Newest(t.Context(), 2)
 	require.NoError(t, err)
@@ -45,7 +45,7 @@ func TestCollect_ReadsWhatTheMiddlewareWrote(t *testing.T) {
 		Handler: "feed", Topic: "answer-added", Identity: "e1", Requeues: 1, Reason: "invalid",
 		Error: "invalid event: title: missing", CorrelationID: "c1", Attempts: 7, Redeliveries: 2,
 		FirstFailedAt: time.Date(2026, 1, 2, 3, 4, 5, 1000, time.UTC), LastFailedAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
-		UUID: "u1", Metadata: m.Metadata, Payload: m.Payload,
+		UUID: "u1", Metadata: m.Metadata, Payload: m.Payload, Size: 17,
 	}, l)
 }
 
@@ -77,7 +77,7 @@ func TestCollect_WithoutUUID(t *testing.T) {
 }
 
 func TestCollect_AnErrorIsToldAndLeavesTheMessage(t *testing.T) {
-	s := newStore(t)
+	s := newStore(t, database.SQLite)
 	s.Close()
 	var log bytes.Buffer
 	collect := s.Collect("feed", "answer-added", slog.New(app.LogHandler(slog.NewTextHandler(&log, nil))))

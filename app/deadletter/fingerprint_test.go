@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/answerfeed/answerfeed/app/database"
 	"github.com/answerfeed/answerfeed/app/deadletter"
 )
 
@@ -27,7 +28,7 @@ func TestFingerprint_SameProblem(t *testing.T) {
 		"times to the micro":   {"at 2026-01-02 03:04:05.123456 UTC", "at 2026-11-22 13:14:15.5 UTC"},
 		"lines behind the one": {"panic: boom\ngoroutine 7", "panic: boom\ngoroutine 99 and another stack"},
 	}
-	s := newStore(t)
+	s := newStore(t, database.SQLite)
 	for name, errs := range same {
 		t.Run(name, func(t *testing.T) { require.Equal(t, fingerprint(t, s, errs[0]), fingerprint(t, s, errs[1])) })
 	}
@@ -41,7 +42,7 @@ func TestFingerprint_OtherProblem(t *testing.T) {
 		"empty":            {"", "boom"},
 		"between elisions": {"can't read the head, won't go on", "can't write the tail, won't go on"},
 	}
-	s := newStore(t)
+	s := newStore(t, database.SQLite)
 	for name, errs := range other {
 		t.Run(name, func(t *testing.T) { require.NotEqual(t, fingerprint(t, s, errs[0]), fingerprint(t, s, errs[1])) })
 	}

@@ -31,24 +31,59 @@ type Letter struct {
 	Attempts, Redeliveries int
 	// FirstFailedAt and LastFailedAt are UTC.
 	FirstFailedAt, LastFailedAt time.Time
+	// Size is the payload's, in bytes.
+	Size int
 
-	// The message, byte for byte.
+	// What follows is not in a [Page].
+
+	// RequeuedAt and DiscardedAt tell since when it is in that state, in UTC;
+	// zero in any other.
+	RequeuedAt, DiscardedAt time.Time
+	// The message. The payload is kept byte for byte, and so is what of the
+	// rest a database can keep: valid UTF-8 without NUL.
 	UUID     string
 	Metadata map[string]string
 	Payload  []byte
+	// Repaired is sent in place of Payload; nil = it was not repaired.
+	Repaired []byte
 }
 
 // State is where a letter stands.
 type State string
 
-// Dead letters wait for a person.
-const Dead State = "dead"
+const (
+	// Dead letters wait for a person.
+	Dead State = "dead"
+	// Requeued letters were sent back to their handler's queue. One that fails
+	// again is another letter.
+	Requeued State = "requeued"
+	// Discarded letters can be restored for as long as they are [Kept].
+	Discarded State = "discarded"
+)
 
-// complete fills in what follows from the rest.
+// Kept is how long a letter is kept after it was requeued or discarded.
+const Kept = 30 * 24 * time.Hour
+
+// complete fills in what follows from the rest, and makes texts of what is to
+// be text: PostgreSQL takes nothing else, and a letter must never be stuck for
+// that.
 func (l *Letter) complete() {
-	l.ID = hash(32, l.Handler, l.Topic, l.Identity, strconv.Itoa(l.Requeues))
+	for _, s := range []*string{&l.Handler, &l.Topic, &l.Identity, &l.Reason, &l.Error, &l.CorrelationID, &l.UUID} {
+		*s = text(*s)
+	}
+	l.ID = letterID(l.Handler, l.Topic, l.Identity, l.Requeues)
 	l.Fingerprint = hash(16, l.Handler, l.Reason, normalise(l.Error))
 	l.State = Dead
+	l.Size = len(l.Payload)
+}
+
+func letterID(handler, topic, identity string, requeues int) string {
+	return hash(32, handler, topic, identity, strconv.Itoa(requeues))
+}
+
+// text puts a replacement character in place of what is no text.
+func text(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
 
 // hash is n hexadecimal digits of the SHA-256 of the parts, each with its
@@ -75,6 +110,7 @@ func normalise(text string) string {
 	return number.ReplaceAllString(quoted.ReplaceAllString(line, "«»"), "#")
 }
 
+// metadata is a JSON object, in which NUL is an escape and any text can be.
 func (l *Letter) metadata() (string, error) {
 	if len(l.Metadata) == 0 {
 		return "{}", nil

@@ -1,12 +1,12 @@
 package deadletter
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
+	"slices"
 
 	"github.com/answerfeed/answerfeed/app/database"
 )
@@ -21,12 +21,13 @@ const saveBatch = 64
 // Store keeps letters in the database. It is safe for concurrent use.
 type Store struct {
 	db   *database.DB
+	sql  dialect
 	save *database.Batcher[*Letter]
 }
 
 // New returns a store whose letters survive what d says. Close it before db.
 func New(db *database.DB, d database.Durability) *Store {
-	s := &Store{db: db}
+	s := &Store{db: db, sql: dialectOf(db)}
 	s.save = database.NewBatcher(db, d, saveBatch, s.insert)
 	return s
 }
@@ -34,8 +35,12 @@ func New(db *database.DB, d database.Durability) *Store {
 // Close waits for what is being saved.
 func (s *Store) Close() { s.save.Close() }
 
-// Save stores a letter, and returns when it is committed. ID, Fingerprint and
-// State are filled in. A letter that is there already stays as it is.
+// Save stores a letter, and returns when it is committed. ID, Fingerprint,
+// State and Size are filled in, and what is no text in its texts is replaced.
+//
+// A letter that is dead already stays as it is. One that was requeued or
+// discarded is dead again if this is another failure, that is one at another
+// time: the same message was published again, say, and failed again.
 func (s *Store) Save(ctx context.Context, l *Letter) error {
 	l.complete()
 	if err := s.save.Do(ctx, l); err != nil {
@@ -44,67 +49,52 @@ func (s *Store) Save(ctx context.Context, l *Letter) error {
 	return nil
 }
 
+const insertLetter = `INSERT INTO dead_letters (id, handler, topic, identity, requeues, state, reason, fingerprint,
+	correlation_id, attempts, redeliveries, first_failed_at, last_failed_at, error, uuid, metadata, payload)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+	ON CONFLICT (id) DO UPDATE SET state = excluded.state, reason = excluded.reason, fingerprint = excluded.fingerprint,
+	correlation_id = excluded.correlation_id, attempts = excluded.attempts, redeliveries = excluded.redeliveries,
+	first_failed_at = excluded.first_failed_at, last_failed_at = excluded.last_failed_at, error = excluded.error,
+	uuid = excluded.uuid, metadata = excluded.metadata, payload = excluded.payload,
+	requeued_at = NULL, discarded_at = NULL, repaired = NULL
+	WHERE dead_letters.state <> excluded.state AND dead_letters.last_failed_at <> excluded.last_failed_at`
+
+// insert takes the letters in the order of their ids, and then the groups in
+// the order of their keys, as everybody does who changes more than one: so no
+// two of them wait for each other.
 func (s *Store) insert(ctx context.Context, tx *sql.Tx, letters []*Letter) error {
-	letter, err := tx.PrepareContext(ctx, s.db.SQL(`INSERT INTO dead_letters (id, handler, topic, identity, requeues, state, reason, fingerprint,
-		correlation_id, attempts, redeliveries, first_failed_at, last_failed_at, error, uuid, metadata, payload)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT DO NOTHING`))
+	letters = slices.Clone(letters)
+	slices.SortStableFunc(letters, func(a, b *Letter) int { return cmp.Compare(a.ID, b.ID) })
+	stmt, err := tx.PrepareContext(ctx, s.db.SQL(insertLetter))
 	if err != nil {
 		return fmt.Errorf("preparing: %w", err)
 	}
-	defer letter.Close()
-	group, err := tx.PrepareContext(ctx, s.db.SQL(`INSERT INTO dead_letter_groups (fingerprint, handler, topic, reason, error, letters, first_failed_at, last_failed_at)
-		VALUES ($1, $2, $3, $4, $5, 1, $6, $7) ON CONFLICT (fingerprint, topic) DO UPDATE SET letters = dead_letter_groups.letters + 1,
-		first_failed_at = min(dead_letter_groups.first_failed_at, excluded.first_failed_at),
-		last_failed_at = max(dead_letter_groups.last_failed_at, excluded.last_failed_at)`))
-	if err != nil {
-		return fmt.Errorf("preparing: %w", err)
-	}
-	defer group.Close()
+	defer stmt.Close()
+	changes := tally{}
 	for _, l := range letters {
 		metadata, err := l.metadata()
 		if err != nil {
 			return err
 		}
-		first, last := l.FirstFailedAt.UnixMicro(), l.LastFailedAt.UnixMicro()
-		result, err := letter.ExecContext(ctx, l.ID, l.Handler, l.Topic, l.Identity, l.Requeues, string(l.State), l.Reason, l.Fingerprint,
-			l.CorrelationID, l.Attempts, l.Redeliveries, first, last, l.Error, l.UUID, metadata, append([]byte{}, l.Payload...))
+		result, err := stmt.ExecContext(ctx, l.ID, l.Handler, l.Topic, l.Identity, l.Requeues, string(l.State), l.Reason, l.Fingerprint,
+			l.CorrelationID, l.Attempts, l.Redeliveries, l.FirstFailedAt.UnixMicro(), l.LastFailedAt.UnixMicro(),
+			l.Error, l.UUID, metadata, append([]byte{}, l.Payload...))
 		if err != nil {
 			return fmt.Errorf("inserting: %w", err)
 		}
-		if n, err := result.RowsAffected(); err != nil || n == 0 {
-			if err != nil {
-				return fmt.Errorf("inserting: %w", err)
-			}
-			continue // it was there
+		n, err := result.RowsAffected()
+		if err != nil {
+			return fmt.Errorf("inserting: %w", err)
 		}
-		if _, err := group.ExecContext(ctx, l.Fingerprint, l.Handler, l.Topic, l.Reason, l.Error, first, last); err != nil {
-			return fmt.Errorf("counting: %w", err)
+		if n > 0 { // else it was there
+			changes.add(l, 1)
 		}
 	}
-	return nil
+	return changes.apply(ctx, tx, s.db, s.sql)
 }
 
 // Get returns one letter, or [ErrNotFound].
-func (s *Store) Get(ctx context.Context, id string) (*Letter, error) {
-	l := &Letter{ID: id}
-	var first, last int64
-	var metadata string
-	err := s.db.Read().QueryRowContext(ctx, s.db.SQL(`SELECT handler, topic, identity, requeues, state, reason, fingerprint, correlation_id,
-		attempts, redeliveries, first_failed_at, last_failed_at, error, uuid, metadata, payload FROM dead_letters WHERE id = $1`), id).
-		Scan(&l.Handler, &l.Topic, &l.Identity, &l.Requeues, &l.State, &l.Reason, &l.Fingerprint, &l.CorrelationID,
-			&l.Attempts, &l.Redeliveries, &first, &last, &l.Error, &l.UUID, &metadata, &l.Payload)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, fmt.Errorf("%w: %s", ErrNotFound, id)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the dead letter %s: %w", id, err)
-	}
-	l.FirstFailedAt, l.LastFailedAt = time.UnixMicro(first).UTC(), time.UnixMicro(last).UTC()
-	if err := json.Unmarshal([]byte(metadata), &l.Metadata); err != nil {
-		return nil, fmt.Errorf("reading the metadata of letter %s: %w", id, err)
-	}
-	return l, nil
-}
+func (s *Store) Get(ctx context.Context, id string) (*Letter, error) { return get(ctx, s.db, id) }
 
 // Newest returns the ids of the letters that failed last, newest first.
 func (s *Store) Newest(ctx context.Context, limit int) ([]string, error) {
@@ -132,7 +122,7 @@ type Queue struct{ Handler, Topic string }
 
 // Counts returns how many letters wait for a person, from kept counts.
 func (s *Store) Counts(ctx context.Context) (map[Queue]int64, error) {
-	rows, err := s.db.Read().QueryContext(ctx, `SELECT handler, topic, sum(letters) FROM dead_letter_groups GROUP BY handler, topic`)
+	rows, err := s.db.Read().QueryContext(ctx, `SELECT handler, topic, sum(letters) FROM dead_letter_groups WHERE letters > 0 GROUP BY handler, topic`)
 	if err != nil {
 		return nil, fmt.Errorf("counting dead letters: %w", err)
 	}

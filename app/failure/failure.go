@@ -23,6 +23,16 @@ const (
 	KindPermanent
 )
 
+func (k Kind) String() string {
+	switch k {
+	case KindTransient:
+		return "transient"
+	case KindPermanent:
+		return "permanent"
+	}
+	return "unknown"
+}
+
 // Reason is a short, fixed word for why a message failed: a metric's label
 // and a field of its dead letter.
 type Reason string
@@ -39,6 +49,7 @@ const (
 	Timeout   Reason = "timeout"   // the attempt took too long
 	Database  Reason = "database"  // the database could not be used for now
 	Network   Reason = "network"   // a connection failed
+	Resources Reason = "resources" // memory, disk or descriptors ran out
 	Upstream  Reason = "upstream"  // a service asked to come again
 	Temporary Reason = "temporary" // the handler said so
 )
@@ -108,8 +119,6 @@ func Classify(err error) *Verdict {
 	if errors.As(err, &panicked) {
 		return &Verdict{Kind: KindUnknown, Reason: Panic, Err: err}
 	}
-	if reason, ok := recognise(err); ok {
-		return &Verdict{Kind: KindTransient, Reason: reason, Err: err}
-	}
-	return &Verdict{Kind: KindUnknown, Reason: Unknown, Err: err}
+	kind, reason := recognise(err)
+	return &Verdict{Kind: kind, Reason: reason, Err: err}
 }

@@ -94,6 +94,11 @@ func TestFromHTTP(t *testing.T) {
 		"nonsense":           {500, "soon", failure.KindTransient, 0, 0},
 		"negative":           {500, "-5", failure.KindTransient, 0, 0},
 		"far too long":       {500, "999999999", failure.KindTransient, 24 * time.Hour, 24 * time.Hour},
+		"beyond all numbers": {500, "99999999999999999999", failure.KindTransient, 0, 0},
+		"longer than time":   {500, "9223372036854775807", failure.KindTransient, 24 * time.Hour, 24 * time.Hour},
+		"a date long ago":    {503, "Mon, 02 Jan 2006 15:04:05 GMT", failure.KindTransient, 0, 0},
+		"a date far ahead":   {503, "Fri, 02 Jan 2206 15:04:05 GMT", failure.KindTransient, 24 * time.Hour, 24 * time.Hour},
+		"old form of a date": {503, "Monday, 02-Jan-06 15:04:05 GMT", failure.KindTransient, 0, 0},
 		"not found":          {404, "", failure.KindPermanent, 0, 0},
 		"forbidden, waiting": {403, "10", failure.KindPermanent, 0, 0},
 	}
@@ -107,4 +112,12 @@ func TestFromHTTP(t *testing.T) {
 		})
 	}
 	require.NoError(t, failure.FromHTTP(&http.Response{StatusCode: 302}))
+}
+
+// A date is told by the clock of the service, which may be wrong.
+func TestFromHTTP_DateByTheServicesClock(t *testing.T) {
+	r := &http.Response{StatusCode: 503, Header: http.Header{
+		"Date": {"Mon, 02 Jan 2006 15:04:05 GMT"}, "Retry-After": {"Mon, 02 Jan 2006 15:05:05 GMT"},
+	}}
+	require.Equal(t, time.Minute, failure.Classify(failure.FromHTTP(r)).RetryAfter)
 }

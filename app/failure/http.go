@@ -12,7 +12,9 @@ const maxRetryAfter = 24 * time.Hour
 
 // FromHTTP judges a service's response: nil below 400; transient for 408,
 // 425, 429 and 5xx, with Retry-After (seconds or a date) as the least delay,
-// at most 24 h; permanent for other 4xx. It does not touch the body.
+// at most 24 h; permanent for other 4xx. It does not touch the body, which is
+// the caller's to close. What the request itself failed with, a connection
+// that was refused say, is recognised without it.
 func FromHTTP(r *http.Response) error {
 	if r.StatusCode < 400 {
 		return nil
@@ -21,18 +23,25 @@ func FromHTTP(r *http.Response) error {
 	switch {
 	case r.StatusCode == http.StatusRequestTimeout, r.StatusCode == http.StatusTooEarly,
 		r.StatusCode == http.StatusTooManyRequests, r.StatusCode >= 500:
-		return &Verdict{Kind: KindTransient, Reason: Upstream, RetryAfter: retryAfter(r.Header.Get("Retry-After")), Err: err}
+		return &Verdict{Kind: KindTransient, Reason: Upstream, RetryAfter: retryAfter(r.Header), Err: err}
 	}
 	return Permanent(Rejected, err)
 }
 
-// retryAfter reads both forms of RFC 9110, section 10.2.3.
-func retryAfter(value string) time.Duration {
-	var d time.Duration
-	if seconds, err := strconv.ParseInt(value, 10, 32); err == nil {
-		d = time.Duration(seconds) * time.Second
-	} else if at, err := http.ParseTime(value); err == nil {
-		d = time.Until(at)
+// retryAfter reads both forms of RFC 9110, section 10.2.3. A date is held
+// against the service's own clock, where it tells that.
+func retryAfter(header http.Header) time.Duration {
+	value := header.Get("Retry-After")
+	if seconds, err := strconv.ParseUint(value, 10, 63); err == nil {
+		return time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second
 	}
-	return min(max(d, 0), maxRetryAfter)
+	at, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	now, err := http.ParseTime(header.Get("Date"))
+	if err != nil {
+		now = time.Now()
+	}
+	return min(max(at.Sub(now), 0), maxRetryAfter)
 }

@@ -1,0 +1,29 @@
+package app
+
+import (
+	"context"
+	"errors"
+
+	"github.com/answerfeed/answerfeed/app/relay"
+)
+
+// Relay moves the outbox of the configured database to the configured
+// transport until ctx ends, and runs no handler. What is in flight then may
+// finish, within 10 s. Any number of relays may run, beside Apps or alone.
+func Relay(ctx context.Context, opts Options) error {
+	c, err := Open(ctx, opts)
+	if err != nil {
+		return err
+	}
+	r, err := c.newRelay()
+	if err == nil {
+		c.opts.Logger.Info("the relay is running")
+		err = r.Run(ctx)
+		c.opts.Logger.Info("the relay has stopped")
+	}
+	return errors.Join(err, c.Close())
+}
+
+func (c *Client) newRelay() (*relay.Relay, error) {
+	return relay.New(relay.Options{DB: c.db, Transport: c.transport, Registry: c.opts.Registry, Logger: c.opts.Logger})
+}

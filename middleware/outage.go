@@ -1,0 +1,52 @@
+package middleware
+
+import (
+	"context"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/answerfeed/answerfeed/app/failure"
+)
+
+// Dependencies are what a handler cannot work without.
+type Dependencies interface {
+	// Wait returns nil once all are there, and an error when that took too
+	// long, or is not to be waited for any longer.
+	Wait(ctx context.Context, within time.Duration) error
+	// Answered reports that each has answered a question that was asked after
+	// the call.
+	Answered(ctx context.Context) bool
+}
+
+// holdWithin is how long a message is held for a dependency that is away,
+// before it goes back to its queue.
+const holdWithin = 5 * time.Minute
+
+// Outage makes no attempt while a dependency is away, and takes none for made
+// that failed because of it: a transient failure counts only if all
+// dependencies answer after it. What waits longer than 5 min, or while the
+// worker stops, is given back to its queue.
+func Outage(s Settings) message.HandlerMiddleware {
+	return outage(s, holdWithin)
+}
+
+func outage(s Settings, hold time.Duration) message.HandlerMiddleware {
+	return func(next message.HandlerFunc) message.HandlerFunc {
+		if s.Dependencies == nil {
+			return next
+		}
+		return func(m *message.Message) ([]*message.Message, error) {
+			ctx, until := m.Context(), time.Now().Add(hold)
+			for {
+				if away := s.Dependencies.Wait(ctx, time.Until(until)); away != nil {
+					return nil, interrupted(away)
+				}
+				out, err := next(m)
+				if err == nil || failure.Classify(err).Kind != failure.KindTransient || s.Dependencies.Answered(ctx) {
+					return out, err
+				}
+			}
+		}
+	}
+}
