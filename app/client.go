@@ -66,7 +66,9 @@ func Open(ctx context.Context, opts Options) (_ *Client, err error) {
 // openTransport opens the queues that the configuration names.
 func (c *Client) openTransport(ctx context.Context, cfg config.Transport) (err error) {
 	// Unless the acknowledgement lies in the effect's own file, the effect
-	// must be on the disk before it.
+	// must be on the disk before it. On PostgreSQL, too: a server that crashes
+	// takes back what was not flushed, while the worker lives on and
+	// acknowledges it as soon as the server is back.
 	c.durability = database.Durable
 	if cfg.Kind == config.KindAMQP {
 		c.transport, err = rabbit.New(ctx, rabbit.Config{
@@ -87,7 +89,9 @@ func (c *Client) openTransport(ctx context.Context, cfg config.Transport) (err e
 	}
 	queueDB := c.db
 	if sameDatabase(cfg.SQL, c.opts.Config.Database) {
-		c.durability = database.Relaxed
+		if cfg.SQL.Driver == config.DriverSQLite {
+			c.durability = database.Relaxed
+		}
 	} else {
 		if queueDB, err = database.Open(ctx, database.Config(cfg.SQL)); err != nil {
 			return err

@@ -20,9 +20,11 @@ const (
 	// returns. For whatever is confirmed to somebody outside the database.
 	Durable Durability = iota
 	// Relaxed commits survive a crash of the process but not a power cut, nor
-	// a crash of the PostgreSQL server. For effects whose acknowledgement is
-	// committed after them in the same database: the log keeps their order,
-	// so whatever takes back an effect has taken back the acknowledgement.
+	// a crash of the PostgreSQL server. For what comes again when it is lost,
+	// and in SQLite for effects whose acknowledgement is committed after them
+	// in the same file: the log keeps their order, so whatever takes back an
+	// effect has taken back the acknowledgement. A PostgreSQL server may crash
+	// between the two and be back, while the worker that acknowledges lives on.
 	Relaxed
 )
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	stdsql "database/sql"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -66,7 +67,7 @@ func (c *consumer) round(ctx context.Context, intake bool) error {
 	lost := make([]error, len(settled))
 	var claimed batch
 	durability := database.Relaxed // what is lost to a power cut comes again
-	if c.cfg.AtMostOnce {
+	if c.cfg.AtMostOnce || c.postgres() && slices.ContainsFunc(settled, settlement.moves) {
 		durability = database.Durable // here it must not
 	}
 	waiting, begun, done := patient(ctx)
@@ -122,6 +123,14 @@ func (c *consumer) round(ctx context.Context, intake bool) error {
 	}
 	return nil
 }
+
+// postgres tells that the database is a server, which may crash while the
+// worker lives on.
+func (c *consumer) postgres() bool { return c.t.db.Driver() == database.Postgres }
+
+// moves tells of a settlement that an acknowledgement follows: if a crash of
+// the server took the move back, that would delete the message.
+func (s settlement) moves() bool { return s.done != nil }
 
 // patient returns a context that ends with ctx, or, once what it is for has
 // begun, finishWithin later.
