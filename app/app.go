@@ -102,6 +102,7 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 		Feed:        feedStore,
 		Leaderboard: board,
 		Backlog:     a.queues,
+		Outbox:      a.outbox,
 		Ready:       a.health.report,
 		Metrics:     promhttp.HandlerFor(opts.Registry, promhttp.HandlerOpts{Timeout: scrapeWithin, ErrorHandling: promhttp.ContinueOnError}),
 		Logger:      opts.Logger,

@@ -6,7 +6,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/answerfeed/answerfeed/app/deadletter"
+	"github.com/answerfeed/answerfeed/app/outbox"
 	"github.com/answerfeed/answerfeed/app/transport"
+	"github.com/answerfeed/answerfeed/app/web"
 )
 
 // Backlog counts, for each handler and topic, what waits in its queue. Dead
@@ -24,6 +26,17 @@ func (c *Client) Backlog(ctx context.Context) ([]transport.Backlog, error) {
 		all[i].Dead += letters[deadletter.Queue{Handler: all[i].Handler, Topic: all[i].Topic}]
 	}
 	return all, nil
+}
+
+// Outbox counts the events that wait in the outbox for a relay.
+func (c *Client) Outbox(ctx context.Context) (outbox.Backlog, error) {
+	return outbox.Count(ctx, c.db)
+}
+
+// outbox is what waits there as the web shows it.
+func (a *App) outbox(ctx context.Context) (web.Outbox, error) {
+	b, err := a.client.Outbox(ctx)
+	return web.Outbox(b), err
 }
 
 // backlogCollector is the backlog as metrics, counted at each scrape.

@@ -16,6 +16,13 @@ type Queue struct {
 	Oldest         time.Duration // age of the oldest that is ready or in flight; 0 when there is none
 }
 
+// Outbox is what waits in the outbox for a relay.
+type Outbox struct {
+	Waiting int64         // stored, and not yet with the transport
+	Failing int64         // those among them that were tried in vain
+	Oldest  time.Duration // age of the event that was stored first; 0 when there is none
+}
+
 // ReadyReport is the body of GET /readyz, and decides its status: 200 when
 // Ready, else 503. Ready is for the start alone: once true it stays so while a
 // dependency is away, because taking the worker out of service would not bring
@@ -48,12 +55,21 @@ func (f *figures) add(q Queue) {
 	f.Pending += q.Ready + q.InFlight
 	f.Delayed += q.Delayed
 	f.Dead += q.Dead
-	f.OldestSeconds = max(f.OldestSeconds, math.Round(q.Oldest.Seconds()*1000)/1000)
+	f.OldestSeconds = max(f.OldestSeconds, seconds(q.Oldest))
 }
+
+// seconds is a duration to the millisecond.
+func seconds(d time.Duration) float64 { return math.Round(d.Seconds()*1000) / 1000 }
 
 type handlerBacklog struct {
 	figures
 	Topics map[string]*figures `json:"topics"`
+}
+
+type outboxBacklog struct {
+	Waiting       int64   `json:"waiting"`
+	Failing       int64   `json:"failing"`
+	OldestSeconds float64 `json:"oldest_seconds"` // to the millisecond
 }
 
 func (s *Server) apiBacklog(w http.ResponseWriter, r *http.Request) error {
@@ -64,9 +80,14 @@ func (s *Server) apiBacklog(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	outbox, err := s.opts.Outbox(r.Context())
+	if err != nil {
+		return err
+	}
 	return ok(w, struct {
 		Handlers map[string]*handlerBacklog `json:"handlers"`
-	}{byHandler(queues)})
+		Outbox   outboxBacklog              `json:"outbox"`
+	}{byHandler(queues), outboxBacklog{outbox.Waiting, outbox.Failing, seconds(outbox.Oldest)}})
 }
 
 func byHandler(queues []Queue) map[string]*handlerBacklog {

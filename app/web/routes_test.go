@@ -70,6 +70,9 @@ func TestBacklog(t *testing.T) {
 				{Handler: "leaderboard", Topic: "answer-added"},
 			}, nil
 		}
+		o.Outbox = func(context.Context) (web.Outbox, error) {
+			return web.Outbox{Waiting: 7, Failing: 2, Oldest: 3*time.Second + 14159*time.Microsecond}, nil
+		}
 	})
 	require.JSONEq(t, `{"handlers":{
 		"feed":{"ready":13,"in_flight":2,"pending":15,"delayed":1,"dead":4,"oldest_seconds":61.123,"topics":{
@@ -77,8 +80,8 @@ func TestBacklog(t *testing.T) {
 			"answer-added":{"ready":10,"in_flight":0,"pending":10,"delayed":0,"dead":0,"oldest_seconds":61.123}}},
 		"leaderboard":{"ready":0,"in_flight":0,"pending":0,"delayed":0,"dead":0,"oldest_seconds":0,"topics":{
 			"answer-added":{"ready":0,"in_flight":0,"pending":0,"delayed":0,"dead":0,"oldest_seconds":0}}}
-	}}`, s.get("/api/backlog").body)
-	require.JSONEq(t, `{"handlers":{}}`, newSite(t).get("/api/backlog").body)
+	},"outbox":{"waiting":7,"failing":2,"oldest_seconds":3.014}}`, s.get("/api/backlog").body)
+	require.JSONEq(t, `{"handlers":{},"outbox":{"waiting":0,"failing":0,"oldest_seconds":0}}`, newSite(t).get("/api/backlog").body)
 }
 
 func TestReadyz(t *testing.T) {

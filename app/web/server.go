@@ -35,6 +35,9 @@ type Options struct {
 	// Backlog returns one Queue for each handler and topic, in any order.
 	Backlog func(ctx context.Context) ([]Queue, error)
 
+	// Outbox returns what waits for a relay.
+	Outbox func(ctx context.Context) (Outbox, error)
+
 	// Ready tells whether the worker can serve; see ReadyReport.
 	Ready func(ctx context.Context) ReadyReport
 
@@ -57,6 +60,8 @@ func (o *Options) complete() error {
 		return errors.New("web: Options.Leaderboard is missing")
 	case o.Backlog == nil:
 		return errors.New("web: Options.Backlog is missing")
+	case o.Outbox == nil:
+		return errors.New("web: Options.Outbox is missing")
 	case o.Ready == nil:
 		return errors.New("web: Options.Ready is missing")
 	case o.Metrics == nil:

@@ -44,6 +44,7 @@ func TestOptionsThatAreMissing(t *testing.T) {
 		"Options.Feed":        func(o *web.Options) { o.Feed = nil },
 		"Options.Leaderboard": func(o *web.Options) { o.Leaderboard = nil },
 		"Options.Backlog":     func(o *web.Options) { o.Backlog = nil },
+		"Options.Outbox":      func(o *web.Options) { o.Outbox = nil },
 		"Options.Ready":       func(o *web.Options) { o.Ready = nil },
 		"Options.Metrics":     func(o *web.Options) { o.Metrics = nil },
 		"listen":              func(o *web.Options) { o.Config = web.Config{} },

@@ -78,6 +78,7 @@ func (s *site) options() web.Options {
 		Feed:        s.feed,
 		Leaderboard: s.leaders,
 		Backlog:     func(context.Context) ([]web.Queue, error) { return nil, nil },
+		Outbox:      func(context.Context) (web.Outbox, error) { return web.Outbox{}, nil },
 		Ready:       func(context.Context) web.ReadyReport { return web.ReadyReport{Ready: true} },
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, "up 1\n")

@@ -87,7 +87,10 @@ func queues(t *testing.T) map[string]queueJSON {
 	t.Helper()
 	r := worker(t, "backlog", "-o", "json")
 	require.Equal(t, exitDone, r.code, r.err)
-	var all struct{ Queues []queueJSON }
+	var all struct {
+		Queues []queueJSON
+		Outbox outboxJSON
+	}
 	d := json.NewDecoder(strings.NewReader(r.out))
 	d.DisallowUnknownFields()
 	require.NoError(t, d.Decode(&all))

@@ -104,12 +104,18 @@ func TestBacklog(t *testing.T) {
 	require.Empty(t, r.err)
 	lines := strings.Split(strings.TrimSpace(r.out), "\n")
 	require.Regexp(t, `^HANDLER +TOPIC +READY +IN FLIGHT +DELAYED +DEAD +OLDEST$`, lines[0])
-	require.Len(t, lines, 6, "three topics of the feed, two of the leaderboard")
+	require.Len(t, lines, 7, "three topics of the feed, two of the leaderboard, and the outbox")
+	require.Regexp(t, `^\(outbox\) +- +0 +- +0 +- +0s$`, lines[6])
 
 	require.Equal(t, exitDone, workerWith(t, t.Context(), answerLine(1)+answerLine(2), "publish").code)
 	r = worker(t, "backlog", "-o", "json")
 	require.Regexp(t, `(?s)^{\s+"queues": \[\s+{\s+"handler": "feed",\s+"topic": "answer-added",\s+"ready": 2,\s+"in_flight": 0,\s+"delayed": 0,\s+"dead": 0,\s+"oldest_seconds": \d+(\.\d{1,3})?\s+}`, r.out)
+	require.Contains(t, r.out, `"outbox": {`)
 	require.Len(t, queues(t), 5)
+
+	store(t, "a3")
+	require.Regexp(t, `(?m)^\(outbox\) +- +1 +- +0 +- +[0-9.]+m?s$`, worker(t, "backlog").out)
+	require.Regexp(t, `"outbox": {\s+"waiting": 1,\s+"failing": 0,\s+"oldest_seconds": \d+(\.\d{1,3})?\s+}\s+}\s+$`, worker(t, "backlog", "-o", "json").out)
 }
 
 func TestMigrate(t *testing.T) {
