@@ -122,6 +122,7 @@ type Retry struct {
 	Backoff time.Duration `yaml:"backoff" range:"0s..1h"`
 	// Redeliver holds the durable delays that follow, at most MaxRedeliver; after the last, a dead letter. Empty:
 	// a dead letter at once. Defaults to 5 s, 30 s, 2 min, 10 min, 1 h.
+	// No delay may be longer than 30 days: RabbitMQ's x-message-ttl holds 2^32-1 ms, which is 49.7 days.
 	Redeliver []time.Duration `yaml:"redeliver" range:"1ms..720h"`
 }
 
@@ -130,6 +131,10 @@ const (
 	MaxPauses    = time.Hour // between quick attempts, added up: a message that waits longer should not hold a place
 	MaxRedeliver = 100       // durable delays; each distinct one is a queue on AMQP
 )
+
+// MaxHeld is how long RabbitMQ leaves a message with a worker that does not acknowledge it, unless its consumer_timeout
+// was changed: then it closes the channel and gives the message to the next. SQL leases are extended for as long as it takes.
+const MaxHeld = 30 * time.Minute
 
 // Relay says what run does about the outbox of the database.
 type Relay struct {

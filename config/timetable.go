@@ -22,8 +22,8 @@ import (
 //
 //	sum(redeliver) + (1 + len(redeliver)) × (attempts × timeout + 1.2 × pauses)
 //
-// Neither counts the time in the queue before a place is free, outages (in which nothing is tried, and no attempt
-// spent), crashes, and handlers that ignore the end of their context. The shortest is rounded down, the
+// Neither counts the time in the queue before a place is free, longer delays that a failure asks for, outages (in which
+// nothing is tried, and no attempt spent), crashes, and handlers that ignore the end of their context. The shortest is rounded down, the
 // longest up, to whole seconds from 10 s on.
 func Timetable(h Handler) string {
 	if h.Delivery == AtMostOnce {
