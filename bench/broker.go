@@ -38,13 +38,10 @@ func answer(n int) (*message.Message, error) {
 // fill puts n answers into the queue, all confirmed when it returns.
 func (b *bench) fill(ctx context.Context, n int) error {
 	msgs, err := publishings(n)
-	if err == nil {
-		err = b.publishBare(ctx, "", queue, msgs)
-	}
 	if err != nil {
-		return fmt.Errorf("filling the queue: %w", err)
+		return err
 	}
-	return nil
+	return b.publishBare(ctx, "", queue, msgs)
 }
 
 func publishings(n int) ([]amqp.Publishing, error) {
@@ -100,8 +97,8 @@ func (b *bench) publishBare(ctx context.Context, exchange, key string, msgs []am
 	return nil
 }
 
-// purge empties the queue and returns how many messages were in it.
-func (b *bench) purge() (n int, err error) {
+// purge empties a queue and returns how many messages were in it.
+func (b *bench) purge(queue string) (n int, err error) {
 	ch, err := b.conn.Channel()
 	if err != nil {
 		return 0, err
@@ -110,9 +107,11 @@ func (b *bench) purge() (n int, err error) {
 	return ch.QueuePurge(queue, false)
 }
 
-// empty reports messages that a peer has left behind.
-func (b *bench) empty() error {
-	n, err := b.purge()
+// empty reports messages that a peer has left in the queue.
+func (b *bench) empty() error { return b.emptied(queue) }
+
+func (b *bench) emptied(queue string) error {
+	n, err := b.purge(queue)
 	if err == nil && n > 0 {
 		err = fmt.Errorf("%d messages were handled and not acknowledged", n)
 	}

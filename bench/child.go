@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime/pprof"
 	"strconv"
 	"strings"
@@ -27,9 +26,12 @@ const tick = 2 * time.Millisecond
 
 // job is what a peer's process has to do.
 type job struct {
-	Peer string
-	URL  string // of the broker
-	DSN  string // of the SQLite file
+	Peer      string
+	Transport string // the worker's: onAMQP or onSQL
+	URL       string // of the broker
+	// Driver and DSN are the database, and the SQL transport.
+	Driver, DSN string
+	Dir         string // to work in
 	// Concurrency is the worker's window.
 	Concurrency int
 	// Wait makes the worker's handler wait so long instead of its effect.
@@ -167,7 +169,7 @@ func launch(ctx context.Context, j job, changed func()) (*process, error) {
 	}
 	cmd := exec.CommandContext(ctx, self)
 	cmd.Env = append(os.Environ(), jobVariable+"="+string(text))
-	cmd.Dir = filepath.Dir(j.DSN) // no worker.yaml of the user's
+	cmd.Dir = j.Dir // no worker.yaml of the user's
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -19,7 +19,7 @@ const (
 	perSecond, warm = 500, 250
 	// look is how often a reader looks for what has become visible: it adds
 	// half of that to the figures.
-	look = 500 * time.Microsecond
+	look = time.Millisecond
 	// seenWithin bounds the wait for the last message.
 	seenWithin = 10 * time.Second
 )
@@ -27,8 +27,19 @@ const (
 // latency measures from the moment a message was due to be published, by
 // another process than the worker, to the moment a reader of the database
 // sees its effect.
-func (b *bench) latency(ctx context.Context) (err error) {
-	j := job{Peer: peerWorker, URL: b.url, DSN: b.file("latency"), Concurrency: window}
+func (b *bench) latency(ctx context.Context, name, transport string) (err error) {
+	p, remove, err := b.place(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+	j, client := b.job(transport, p), b.client
+	if transport == onSQL {
+		if client, err = openClient(ctx, j); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, client.Close()) }()
+	}
 	worker, err := launch(ctx, j, func() {})
 	if err != nil {
 		return err
@@ -37,14 +48,14 @@ func (b *bench) latency(ctx context.Context) (err error) {
 	if err := worker.start(); err != nil {
 		return err
 	}
-	db, err := database.Open(ctx, database.Config{Driver: database.SQLite, DSN: j.DSN})
+	db, err := database.Open(ctx, database.Config{Driver: p.driver, DSN: p.dsn})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 
 	n := warm + b.Seconds*perSecond
-	msgs, err := messages(ctx, n)
+	msgs, err := messages(ctx, 0, n)
 	if err != nil {
 		return err
 	}
@@ -55,7 +66,7 @@ func (b *bench) latency(ctx context.Context) (err error) {
 	publishing.Go(func() {
 		for i, m := range msgs {
 			<-time.After(time.Until(due(i)))
-			publishing.Go(func() { errs[i] = b.client.Publisher().Publish(event.TopicAnswerAdded, m) })
+			publishing.Go(func() { errs[i] = client.Publisher().Publish(event.TopicAnswerAdded, m) })
 		}
 	})
 	seen, err := watch(ctx, db, n, due(n).Add(seenWithin))
@@ -69,7 +80,7 @@ func (b *bench) latency(ctx context.Context) (err error) {
 	}
 	slices.Sort(lags)
 	for _, p := range []int{50, 99} {
-		b.add(fmt.Sprintf("%s-p%d", latency, p), float64(lags[len(lags)*p/100].Microseconds())/1000)
+		b.add(fmt.Sprintf("%s-p%d", name, p), float64(lags[len(lags)*p/100].Microseconds())/1000)
 	}
 	return nil
 }

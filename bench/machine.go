@@ -9,17 +9,22 @@ import (
 	"strings"
 	"time"
 
-	amqp "github.com/rabbitmq/amqp091-go"
+	"github.com/answerfeed/answerfeed/app/database"
 )
 
-// machine is where it was measured, and with what.
-type machine struct {
+// clockTick is the unit of /proc/stat.
+const clockTick = 10 * time.Millisecond
+
+// surroundings are where it was measured, and with what.
+type surroundings struct {
 	Processor  string            `json:"processor"`
 	Processors int               `json:"processors"`
 	Memory     string            `json:"memory"`
 	Kernel     string            `json:"kernel"`
 	Go         string            `json:"go"`
-	RabbitMQ   string            `json:"rabbitmq"`
+	RabbitMQ   string            `json:"rabbitmq,omitempty"`
+	PostgreSQL string            `json:"postgresql,omitempty"`
+	Celery     string            `json:"celery,omitempty"`
 	Modules    map[string]string `json:"modules"`
 }
 
@@ -27,19 +32,31 @@ type machine struct {
 func modulesThatMatter() []string {
 	return []string{
 		"github.com/ThreeDotsLabs/watermill", "github.com/ThreeDotsLabs/watermill-amqp/v2",
-		"github.com/rabbitmq/amqp091-go", "modernc.org/sqlite",
+		"github.com/ThreeDotsLabs/watermill-sql/v3", "github.com/riverqueue/river",
+		"github.com/rabbitmq/amqp091-go", "github.com/jackc/pgx/v5", "modernc.org/sqlite",
 	}
 }
 
 // describe leaves out what it cannot find out.
-func describe(conn *amqp.Connection) machine {
-	m := machine{
+func (b *bench) describe(ctx context.Context) (surroundings, error) {
+	m := surroundings{
 		Processor: field("/proc/cpuinfo", "model name"), Processors: runtime.NumCPU(),
 		Memory: field("/proc/meminfo", "MemTotal"), Go: runtime.Version(), Modules: map[string]string{},
 	}
 	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
 	m.Kernel = strings.TrimSpace(string(kernel))
-	m.RabbitMQ = fmt.Sprint(conn.Properties["version"])
+	if b.conn != nil {
+		m.RabbitMQ = fmt.Sprint(b.conn.Properties["version"])
+	}
+	if b.celery != nil {
+		m.Celery = b.celery.version
+	}
+	if b.postgres != nil {
+		server := place{database.Postgres, b.postgres.DSN}
+		if err := server.number(ctx, "SHOW server_version", &m.PostgreSQL); err != nil {
+			return m, err
+		}
+	}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, module := range info.Deps {
 			for _, path := range modulesThatMatter() {
@@ -49,7 +66,7 @@ func describe(conn *amqp.Connection) machine {
 			}
 		}
 	}
-	return m
+	return m, nil
 }
 
 // field is the first value of a key in a file of /proc.

@@ -1,8 +1,8 @@
-// Command bench measures the worker on RabbitMQ against its peers: the bare
-// client in a loop written by hand, and stock Watermill. It is for whoever
-// asks what the worker's guarantees cost.
+// Command bench measures the worker, on RabbitMQ and on PostgreSQL, against its
+// peers: the bare client in a loop written by hand, stock Watermill, River and
+// Celery. It is for whoever asks what the worker's guarantees cost.
 //
-// The one thing to know: it starts a broker of its own, every round measures
+// The one thing to know: it starts servers of its own, every round measures
 // every peer, one after the other, and figures are the rounds' medians. What
 // counts is the ratio of two peers within a round: the machine is the same.
 package main
@@ -19,6 +19,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/answerfeed/answerfeed/app/database"
 )
 
 func main() {
@@ -38,11 +40,18 @@ func main() {
 
 // settings are the command line.
 type settings struct {
+	// Transports are those that are measured.
+	Transports []string `json:"transports"`
+	// Database is where the effect is: "sqlite" or "postgres".
+	Database string `json:"database"`
 	// Messages are drained by each peer in a round; by a slow one, fewer.
 	Messages int `json:"messages"`
+	// Waiting is how many messages wait behind those that are drained, in the
+	// larger backlog on PostgreSQL.
+	Waiting int `json:"waiting"`
 	// Rounds measure each thing once.
 	Rounds int `json:"rounds"`
-	// Peers are the names of what is measured; see measurements.
+	// Peers are the names of what is measured; see all.
 	Peers []string `json:"peers"`
 	// Seconds is how long one round of the latency lasts.
 	Seconds int `json:"latency_seconds"`
@@ -50,37 +59,65 @@ type settings struct {
 	output, report, profile string
 }
 
+// fewer is how many times smaller the smaller backlog is.
+const fewer = 100
+
 func parse(args []string, errOut io.Writer) (s settings, err error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(errOut)
+	transport := flags.String("transport", "all", "amqp, sql, or all; with -database sqlite, all is amqp")
+	flags.StringVar(&s.Database, "database", database.Postgres, "where the effect is: postgres or sqlite")
 	flags.IntVar(&s.Messages, "messages", 100_000, "messages that each peer drains in a round, and half of that publishes; slow peers less")
+	flags.IntVar(&s.Waiting, "waiting", 1_000_000, "messages that wait in the larger backlog on PostgreSQL")
 	flags.IntVar(&s.Rounds, "rounds", 5, "rounds; figures are their medians")
 	flags.IntVar(&s.Seconds, "latency-seconds", 6, "length of each round of the latency")
-	peers := flags.String("peers", "", "what to measure, separated by commas (default all): "+strings.Join(measurements(), ","))
+	peers := flags.String("peers", "", "what to measure, separated by commas (default all): "+strings.Join(measurements(onAMQP, onSQL), ","))
 	flags.StringVar(&s.output, "o", "table", "table or json")
-	flags.StringVar(&s.report, "report", "", "also write a Markdown report to this `FILE`")
+	flags.StringVar(&s.report, "report", "", "also write Markdown reports and a chart into this `FOLDER`")
 	flags.StringVar(&s.profile, "profile", "", "write a CPU profile of each peer's last drain to this `FOLDER`")
 	if err := flags.Parse(args); err != nil {
 		return s, err
 	}
-	s.Peers = measurements()
+	if flags.NArg() > 0 {
+		return s, fmt.Errorf("%q: bench takes flags alone", flags.Arg(0))
+	}
+	switch {
+	case *transport == "all" && s.Database == database.Postgres:
+		s.Transports = []string{onAMQP, onSQL}
+	case *transport == "all":
+		s.Transports = []string{onAMQP}
+	default:
+		s.Transports = []string{*transport}
+	}
+	s.Peers = measurements(s.Transports...)
 	if *peers != "" {
 		s.Peers = strings.Split(*peers, ",")
 	}
+	return s, s.check()
+}
+
+func (s settings) check() error {
+	for _, t := range s.Transports {
+		if t != onAMQP && t != onSQL {
+			return fmt.Errorf("-transport: %q; it takes amqp, sql or all", t)
+		}
+	}
 	for _, p := range s.Peers {
-		if !slices.Contains(measurements(), p) {
-			return s, fmt.Errorf("-peers: %q is not known; there are %s", p, strings.Join(measurements(), ", "))
+		if known := measurements(s.Transports...); !slices.Contains(known, p) {
+			return fmt.Errorf("-peers: %q is not known here; there are %s", p, strings.Join(known, ", "))
 		}
 	}
 	switch {
-	case flags.NArg() > 0:
-		return s, fmt.Errorf("%q: bench takes flags alone", flags.Arg(0))
-	case s.Messages < 100 || s.Rounds < 1 || s.Seconds < 1:
-		return s, errors.New("it takes at least 100 messages, 1 round and 1 second")
+	case s.Database != database.SQLite && s.Database != database.Postgres:
+		return fmt.Errorf("-database: %q; it takes postgres or sqlite", s.Database)
+	case s.Database == database.SQLite && slices.Contains(s.Transports, onSQL):
+		return errors.New("-transport: the SQL transport is measured on PostgreSQL, with the effect there")
+	case s.Messages < 100 || s.Waiting < fewer || s.Rounds < 1 || s.Seconds < 1:
+		return fmt.Errorf("it takes at least 100 messages, %d waiting, 1 round and 1 second", fewer)
 	case s.output != "table" && s.output != "json":
-		return s, fmt.Errorf("-o: %q; it takes table or json", s.output)
+		return fmt.Errorf("-o: %q; it takes table or json", s.output)
 	}
-	return s, nil
+	return nil
 }
 
 // run measures and writes what was measured.
@@ -94,8 +131,8 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 		return err
 	}
 	if s.report != "" {
-		if err := os.WriteFile(s.report, []byte(r.markdown(args)), 0o644); err != nil {
-			return err
+		if err := r.write(s.report, args); err != nil {
+			return fmt.Errorf("writing reports: %w", err)
 		}
 	}
 	if s.output == "json" {

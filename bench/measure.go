@@ -4,34 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
-	amqp "github.com/rabbitmq/amqp091-go"
-
-	"github.com/answerfeed/answerfeed/app"
 	"github.com/answerfeed/answerfeed/app/database"
-	"github.com/answerfeed/answerfeed/app/testserver"
 	"github.com/answerfeed/answerfeed/bench/effect"
 )
-
-// What is measured beside the drains, by the names of -peers.
-const (
-	publishSlices     = "publish-slices"
-	publishConcurrent = "publish-concurrent"
-	publishBare       = "publish-bare"
-	publishStock      = "publish-stock"
-	latency           = "latency"
-	scale             = "scale"
-)
-
-// measurements are all, in the order of a first round.
-func measurements() []string {
-	return []string{peerWorker, peerBare, peerMany, peerStock, publishSlices, publishBare, publishConcurrent, publishStock, latency, scale}
-}
 
 const (
 	// stalled is how long a peer may make no progress.
@@ -44,113 +22,95 @@ const (
 	scaleWindow, scaleWait = 20, 5 * time.Millisecond
 )
 
-// bench is a running measurement.
-type bench struct {
-	settings
-	dir    string
-	url    string
-	conn   *amqp.Connection
-	client *app.Client
-	result *result
-	round  int
+// job is one for the worker.
+func (b *bench) job(transport string, p place) job {
+	return job{Peer: peerWorker, Transport: transport, URL: b.url, Driver: p.driver, DSN: p.dsn, Dir: b.dir, Concurrency: window}
 }
 
-// measure starts a broker and runs every round.
-func measure(ctx context.Context, s settings, progress io.Writer) (_ *result, err error) {
-	dir, err := os.MkdirTemp("", "answerfeed-bench")
-	if err != nil {
-		return nil, err
+// profiled adds a profile to the last round's job.
+func (b *bench) profiled(j job, name string) (job, error) {
+	if b.profile == "" || b.round < b.Rounds {
+		return j, nil
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	broker, err := testserver.StartRabbitMQ(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, broker.Stop()) }()
-	b := &bench{settings: s, dir: dir, url: broker.URL, result: &result{Settings: s, Began: time.Now()}}
-	if b.client, err = openClient(ctx, b.url, dir); err != nil { // declares the queue
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, b.client.Close()) }()
-	if b.conn, err = amqp.Dial(b.url); err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, b.conn.Close()) }()
-	b.result.Machine = describe(b.conn)
-
-	for b.round = 1; b.round <= s.Rounds; b.round++ {
-		busy, err := busyPercent(ctx)
-		if err != nil {
-			return nil, err
-		}
-		b.add("machine-busy", busy)
-		order := slices.Clone(s.Peers)
-		if b.round%2 == 0 { // nobody always goes first
-			slices.Reverse(order)
-		}
-		for _, name := range order {
-			if err := b.one(ctx, name); err != nil {
-				return nil, fmt.Errorf("round %d: %s: %w", b.round, name, err)
-			}
-			fmt.Fprintf(progress, "round %d of %d: %-18s %s\n", b.round, s.Rounds, name, b.result.last(name))
-		}
-	}
-	b.result.Ended = time.Now()
-	b.result.finish()
-	return b.result, nil
+	var err error
+	j.Profile, err = filepath.Abs(filepath.Join(b.profile, name+".prof"))
+	return j, err
 }
 
-func (b *bench) add(name string, value float64) { b.result.add(name, value) }
-
-// one measures one thing once.
-func (b *bench) one(ctx context.Context, name string) error {
-	switch name {
-	case latency:
-		return b.latency(ctx)
-	case scale:
-		return b.scale(ctx)
-	case publishSlices, publishConcurrent, publishBare, publishStock:
-		return b.publish(ctx, name)
-	case peerStock:
-		return b.drain(ctx, name, b.Messages/slower)
-	}
-	return b.drain(ctx, name, b.Messages)
-}
-
-// drain lets a peer take n messages that wait.
+// drain lets a peer take n messages that wait in RabbitMQ.
 func (b *bench) drain(ctx context.Context, peer string, n int) (err error) {
-	if err := b.fill(ctx, n); err != nil {
-		return err
-	}
-	j := job{Peer: peer, URL: b.url, DSN: b.file(peer), Concurrency: window}
-	if b.profile != "" && b.round == b.Rounds {
-		if j.Profile, err = filepath.Abs(filepath.Join(b.profile, peer+".prof")); err != nil {
-			return err
-		}
-	}
-	rate, took, err := b.time(ctx, n, j)
+	p, remove, err := b.place(ctx, peer)
 	if err != nil {
 		return err
 	}
-	b.add(peer, rate)
-	b.add(peer+"-memory", took.PeakMB)
-	b.add(peer+"-processor", float64(took.CPU.Microseconds())/float64(n))
-	db, err := database.Open(ctx, database.Config{Driver: database.SQLite, DSN: j.DSN})
+	defer func() { err = errors.Join(err, remove()) }()
+	fill, empty := b.fill, b.empty
+	if peer == peerCelery {
+		fill, empty = b.celery.fill, b.celery.empty
+	}
+	if err := fill(ctx, n); err != nil {
+		return fmt.Errorf("filling the queue: %w", err)
+	}
+	j := b.job(onAMQP, p)
+	j.Peer = peer
+	if err := b.record(ctx, peer, task{n: n, fromFirst: peer == peerCelery}, j); err != nil {
+		return err
+	}
+	return errors.Join(checkAll(ctx, p, n), empty())
+}
+
+// checkAll reports that n answers did not take effect once each.
+func checkAll(ctx context.Context, p place, n int) error {
+	got, err := count(ctx, p)
+	if err == nil && got != n {
+		err = fmt.Errorf("of %d answers, %d took effect", n, got)
+	}
+	return err
+}
+
+// count is how many answers took effect, each once.
+func count(ctx context.Context, p place) (n int, err error) {
+	db, err := database.Open(ctx, database.Config{Driver: p.driver, DSN: p.dsn})
+	if err != nil {
+		return 0, err
+	}
+	n, err = effect.Count(ctx, db)
+	return n, errors.Join(err, db.Close())
+}
+
+// task is what processes share.
+type task struct {
+	n int // messages
+	// atMost ends it before n were handled. 0 = never
+	atMost time.Duration
+	// fromFirst begins to measure at the first message: it is not asked how
+	// long the peer takes to start.
+	fromFirst bool
+}
+
+// record lets a peer do a task and adds what it took to the series.
+func (b *bench) record(ctx context.Context, name string, t task, j job) error {
+	j, err := b.profiled(j, name)
 	if err != nil {
 		return err
 	}
-	return errors.Join(effect.Check(ctx, db, n), db.Close(), b.empty())
+	all, idle := processorTime()
+	rate, handled, took, err := b.time(ctx, t, j)
+	if err != nil {
+		return err
+	}
+	allAfter, idleAfter := processorTime()
+	b.add(name, rate)
+	b.add(name+memory, took.PeakMB)
+	b.add(name+processor, float64(took.CPU.Microseconds())/float64(handled))
+	b.add(name+machine, (allAfter-all-(idleAfter-idle))*float64(clockTick.Microseconds())/float64(handled))
+	return nil
 }
 
-// file names the database of a measurement.
-func (b *bench) file(name string) string {
-	return filepath.Join(b.dir, fmt.Sprintf("%s-%d.db", name, b.round))
-}
-
-// time lets processes share n messages that wait, and returns how many a
-// second they handled, from the moment they were told to start, and what the
-// last of them took.
-func (b *bench) time(ctx context.Context, n int, jobs ...job) (rate float64, took usage, err error) {
+// time lets processes share messages that wait. It returns how many a second
+// they handled, from the moment they were told to start, how many they handled
+// altogether, and what the last of the processes took.
+func (b *bench) time(ctx context.Context, t task, jobs ...job) (rate float64, handled int64, took usage, err error) {
 	changed := make(chan struct{}, 1)
 	signal := func() {
 		select {
@@ -167,66 +127,66 @@ func (b *bench) time(ctx context.Context, n int, jobs ...job) (rate float64, too
 	for _, j := range jobs {
 		p, err := launch(ctx, j, signal)
 		if err != nil {
-			return 0, usage{}, err
+			return 0, 0, usage{}, err
 		}
 		running = append(running, p)
 	}
-	began := time.Now()
+	began, before := time.Now(), int64(0)
 	for _, p := range running {
 		if err := p.start(); err != nil {
-			return 0, usage{}, err
+			return 0, 0, usage{}, err
 		}
 	}
-	for total := int64(0); total < int64(n); {
+	var over <-chan time.Time
+	if t.atMost > 0 {
+		over = time.After(t.atMost)
+	}
+	for late := false; !late && handled < int64(t.n); {
 		select {
 		case <-changed:
+		case <-over:
+			late = true
 		case <-ctx.Done():
-			return 0, usage{}, ctx.Err()
+			return 0, 0, usage{}, ctx.Err()
 		case <-time.After(stalled):
-			return 0, usage{}, fmt.Errorf("no progress for %s, with %d of %d handled", stalled, total, n)
+			return 0, 0, usage{}, fmt.Errorf("no progress for %s, with %d of %d handled", stalled, handled, t.n)
 		}
-		total = 0
-		for _, p := range running {
-			total += p.handled.Load()
-			select {
-			case <-p.ended:
-				return 0, usage{}, fmt.Errorf("a process ended by itself: %w", p.err)
-			default:
+		if handled = total(running); handled < int64(t.n) {
+			if err := ended(running); err != nil {
+				return 0, 0, usage{}, err
 			}
 		}
+		if t.fromFirst && before == 0 && handled > 0 {
+			began, before = time.Now(), handled
+		}
 	}
-	rate = float64(n) / time.Since(began).Seconds()
+	rate = float64(handled-before) / time.Since(began).Seconds()
 	for _, p := range running {
 		if err := p.stop(); err != nil {
-			return 0, usage{}, err
+			return 0, 0, usage{}, err
 		}
 		took = p.took
 	}
-	return rate, took, nil
+	if handled = total(running); handled == before {
+		return 0, 0, usage{}, errors.New("it handled nothing")
+	}
+	return rate, handled, took, nil
 }
 
-// scale lets one worker, and then two, take messages over each of which the
-// handler waits.
-func (b *bench) scale(ctx context.Context) error {
-	n := b.Messages / 5
-	for workers := 1; workers <= 2; workers++ {
-		if err := b.fill(ctx, n); err != nil {
-			return err
-		}
-		var jobs []job
-		for w := range workers {
-			jobs = append(jobs, job{
-				Peer: peerWorker, URL: b.url, DSN: b.file(fmt.Sprintf("scale-%d-%d", workers, w)),
-				Concurrency: scaleWindow, Wait: scaleWait,
-			})
-		}
-		rate, _, err := b.time(ctx, n, jobs...)
-		if err != nil {
-			return err
-		}
-		b.add(fmt.Sprintf("%s-%d", scale, workers), rate)
-		if err := b.empty(); err != nil {
-			return err
+func total(running []*process) (handled int64) {
+	for _, p := range running {
+		handled += p.handled.Load()
+	}
+	return handled
+}
+
+// ended reports a process that ended by itself.
+func ended(running []*process) error {
+	for _, p := range running {
+		select {
+		case <-p.ended:
+			return fmt.Errorf("a process ended by itself: %w", p.err)
+		default:
 		}
 	}
 	return nil

@@ -19,13 +19,8 @@ import (
 	"github.com/answerfeed/answerfeed/bench/effect"
 )
 
-// The peers that drain.
 const (
-	peerWorker = "worker"     // the whole App
-	peerBare   = "bare"       // amqp091 in a loop
-	peerMany   = "stock-many" // 128 stock handlers, group commit
-	peerStock  = "stock"      // one stock handler, a transaction a message
-	workerName = "bench"      // of the worker's handler
+	workerName = "bench" // of the worker's handler
 	queue      = event.TopicAnswerAdded + "." + workerName
 
 	bareBatch    = 256
@@ -43,7 +38,11 @@ func open(ctx context.Context, j job, handled *atomic.Int64) (consumer, error) {
 	if j.Peer == peerWorker {
 		return openWorker(ctx, j, handled)
 	}
-	db, err := database.Open(ctx, database.Config{Driver: database.SQLite, DSN: j.DSN})
+	cfg := database.Config{Driver: j.Driver, DSN: j.DSN}
+	if j.Peer == peerRiver {
+		cfg.Writers = riverWorkers // one for each
+	}
+	db, err := database.Open(ctx, cfg)
 	if err != nil {
 		return consumer{}, err
 	}
@@ -54,18 +53,15 @@ func open(ctx context.Context, j job, handled *atomic.Int64) (consumer, error) {
 	if err != nil {
 		return consumer{}, errors.Join(err, db.Close())
 	}
+	each := func(m *message.Message) error {
+		return counted(handled, commit(m.Context(), table, m.Payload))
+	}
 	var c consumer
 	switch j.Peer {
 	case peerBare:
 		c, err = openBare(ctx, j.URL, table, handled)
 	case peerStock:
-		c, err = openStock(j.URL, 1, func(m *message.Message) error {
-			a, err := event.DecodeAnswerAdded(m.Payload)
-			if err == nil {
-				err = table.Commit(m.Context(), a)
-			}
-			return counted(handled, err)
-		})
+		c, err = openStock(j.URL, 1, each)
 	case peerMany:
 		batcher := database.NewBatcher(db, database.Durable, groupCommit, table.Apply)
 		c, err = openStock(j.URL, manyWays, func(m *message.Message) error {
@@ -76,10 +72,25 @@ func open(ctx context.Context, j job, handled *atomic.Int64) (consumer, error) {
 			return counted(handled, err)
 		})
 		c = c.then(func() error { batcher.Close(); return nil })
+	case peerRiver:
+		c, err = openRiver(ctx, j.DSN, table, handled)
+	case peerWatermillSQL:
+		c, err = openWatermillSQL(j.DSN, each)
+	case peerCelery:
+		c, err = openCelery(ctx, j, db, handled)
 	default:
 		err = fmt.Errorf("no such peer: %q", j.Peer)
 	}
 	return c.then(func() error { table.Close(); return db.Close() }), err
+}
+
+// commit is the effect of a payload, in a transaction of its own.
+func commit(ctx context.Context, table *effect.Table, payload []byte) error {
+	a, err := event.DecodeAnswerAdded(payload)
+	if err == nil {
+		err = table.Commit(ctx, a)
+	}
+	return err
 }
 
 func counted(handled *atomic.Int64, err error) error {
@@ -178,12 +189,20 @@ func openStock(url string, ways int, handle message.NoPublishHandlerFunc) (consu
 	cfg := wamqp.NewDurableQueueConfig(url)
 	cfg.Queue.GenerateName = wamqp.GenerateQueueNameConstant(queue)
 	cfg.TopologyBuilder = rabbit.Topology{}
-	logger := watermill.NewSlogLoggerWithLevelMapping(slog.New(slog.DiscardHandler), nil)
-	subscriber, err := wamqp.NewSubscriber(cfg, logger)
+	subscriber, err := wamqp.NewSubscriber(cfg, quietLogger())
 	if err != nil {
 		return consumer{}, err
 	}
-	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: 10 * time.Second}, logger)
+	return openRouter(subscriber, ways, handle)
+}
+
+func quietLogger() watermill.LoggerAdapter {
+	return watermill.NewSlogLoggerWithLevelMapping(slog.New(slog.DiscardHandler), nil)
+}
+
+// openRouter is Watermill's router, with so many handlers on a subscriber.
+func openRouter(subscriber message.Subscriber, ways int, handle message.NoPublishHandlerFunc) (consumer, error) {
+	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: 10 * time.Second}, quietLogger())
 	if err != nil {
 		return consumer{}, errors.Join(err, subscriber.Close())
 	}

@@ -37,7 +37,7 @@ func (b *bench) publish(ctx context.Context, name string) error {
 		if name == publishConcurrent {
 			size, ways = 1, outstanding
 		}
-		msgs, err := messages(ctx, n)
+		msgs, err := messages(ctx, 0, n)
 		if err != nil {
 			return err
 		}
@@ -49,7 +49,7 @@ func (b *bench) publish(ctx context.Context, name string) error {
 			return err
 		}
 		defer publisher.Close() //nolint:errcheck // what it had to say, Publish said
-		msgs, err := messages(ctx, n)
+		msgs, err := messages(ctx, 0, n)
 		if err != nil {
 			return err
 		}
@@ -60,17 +60,18 @@ func (b *bench) publish(ctx context.Context, name string) error {
 		return err
 	}
 	b.add(name, float64(n)/time.Since(began).Seconds())
-	there, err := b.purge()
+	there, err := b.purge(queue)
 	if err == nil && there != n {
 		err = fmt.Errorf("published %d messages, and %d were in the queue", n, there)
 	}
 	return err
 }
 
-func messages(ctx context.Context, n int) ([]*message.Message, error) {
+// messages are n answers, from one on.
+func messages(ctx context.Context, from, n int) ([]*message.Message, error) {
 	all := make([]*message.Message, n)
 	for i := range all {
-		m, err := answer(i)
+		m, err := answer(from + i)
 		if err != nil {
 			return nil, err
 		}

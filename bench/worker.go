@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -73,13 +72,19 @@ func (h *answerHandler) close() error {
 // handle, and its window.
 func options(j job, h handlers.Handler) (app.Options, error) {
 	all := []handlers.Handler{h}
-	loaded, err := config.Load(config.Options{Environ: []string{}, Handlers: app.Declare(all), Overrides: map[string]any{
-		"transport.kind":     config.KindAMQP,
-		"transport.amqp.url": j.URL,
-		"database.dsn":       j.DSN,
-		"web.listen":         "127.0.0.1:0",
+	set := map[string]any{
+		"transport.kind":  j.Transport,
+		"database.driver": j.Driver,
+		"database.dsn":    j.DSN,
+		"web.listen":      "127.0.0.1:0",
 		"handlers." + workerName + ".concurrency": j.Concurrency,
-	}})
+	}
+	if j.Transport == onAMQP {
+		set["transport.amqp.url"] = j.URL
+	} else {
+		set["transport.sql.driver"], set["transport.sql.dsn"] = j.Driver, j.DSN
+	}
+	loaded, err := config.Load(config.Options{Environ: []string{}, Handlers: app.Declare(all), Overrides: set})
 	if err != nil {
 		return app.Options{}, err
 	}
@@ -108,8 +113,8 @@ func openWorker(ctx context.Context, j job, handled *atomic.Int64) (consumer, er
 }
 
 // openClient is the worker's own way to publish.
-func openClient(ctx context.Context, url, dir string) (*app.Client, error) {
-	opts, err := options(job{URL: url, DSN: filepath.Join(dir, "client.db"), Concurrency: window}, (&answerHandler{}).handler())
+func openClient(ctx context.Context, j job) (*app.Client, error) {
+	opts, err := options(j, (&answerHandler{}).handler())
 	if err != nil {
 		return nil, err
 	}
