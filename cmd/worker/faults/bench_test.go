@@ -91,7 +91,7 @@ func BenchmarkBesideASleeper(b *testing.B) {
 		p.config(b, fmt.Sprintf("handlers:\n  sleeper:\n    enabled: %t\n    timeout: 30s\n", sleeps))
 		client := p.open(b, sleeper())
 		publish(b, client, questions(n/4))
-		w := p.startProgram(b)
+		w := p.startProgram(b, "sleeper")
 		l := lags(b, client, p.reader(b), n)
 		w.kill()
 		return l

@@ -24,6 +24,7 @@ func TestForeignPublishers(t *testing.T) {
 		"Python":                   publishPython,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			p := onAMQP(t, sharedBroker(t))
 			w := p.start(t)
 			l := newLedger(t, 5, 500)
@@ -119,6 +120,7 @@ func (p place) dial(t *testing.T) (*amqp.Connection, *amqp.Channel) {
 // A service of somebody else's gets the events too, by a stock subscriber with
 // a queue of its own, whoever published them.
 func TestStockSubscriber(t *testing.T) {
+	t.Parallel()
 	p := onAMQP(t, sharedBroker(t))
 	client := p.open(t)
 	subscriber, err := wamqp.NewSubscriber(p.stock(), watermill.NopLogger{})

@@ -61,14 +61,14 @@ func TestKill9_FullWindow(t *testing.T) {
 				require.NoError(t, client.Publisher().Publish(topicCounted, counted(published, window)...))
 				published += window
 			}
-			w := p.startProgram(t)
+			w := p.startProgram(t, "counter")
 			require.Eventually(t, func() bool { return w.inFlight(t, "counter") == window }, within, time.Millisecond, "the window is never full")
 			atSomeMoment(i)
 			w.kill()
 		}
 		t.Logf("%d messages, of which %d were in flight at each of %d kills", published, window, kills)
 		pausing("0s")
-		w := p.startProgram(t)
+		w := p.startProgram(t, "counter")
 		w.drained(t)
 		w.noLetters(t)
 		requireHandled(t, p, published)
@@ -113,7 +113,7 @@ func TestKill9_AtMostOnce(t *testing.T) {
 		msgs := counted(0, n)
 		interrupted := 0
 		for i := range kills {
-			w := p.startProgram(t)
+			w := p.startProgram(t, "counter")
 			require.NoError(t, client.Publisher().Publish(topicCounted, msgs[i*n/kills:(i+1)*n/kills]...))
 			atSomeMoment(i)
 			w.kill()
@@ -122,7 +122,7 @@ func TestKill9_AtMostOnce(t *testing.T) {
 			}
 		}
 		require.Greater(t, interrupted, kills/2, "most kills came when nothing was left to do: they proved nothing")
-		w := p.startProgram(t)
+		w := p.startProgram(t, "counter")
 		w.drained(t)
 		w.terminated(t)
 

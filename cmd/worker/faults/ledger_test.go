@@ -90,19 +90,35 @@ func (l *ledger) try(client *app.Client, first, last int) error {
 // failed is published again. sent is told how many events are out.
 func (l *ledger) insist(ctx context.Context, client *app.Client, first, last int, sent func(n int)) {
 	const part = 100
-	for n := first; n < last; {
-		if err := l.try(client, n, min(n+part, last)); err == nil {
-			n = min(n+part, last)
-			sent(n - first)
-		} else if ctx.Err() != nil {
+	for n := first; n < last && ctx.Err() == nil; {
+		end := min(n+part, last)
+		insist(ctx, func() error { return l.try(client, n, end) })
+		n = end
+		sent(n - first)
+	}
+}
+
+// insist tries until it succeeds, or ctx ends.
+func insist(ctx context.Context, try func() error) {
+	for try() != nil {
+		select {
+		case <-ctx.Done():
 			return
+		case <-time.After(10 * time.Millisecond):
 		}
 	}
 }
 
-// check holds the worker's pages against the ledger.
+// check holds the worker's pages against the ledger, and requires that nothing
+// was dead-lettered.
 func (l *ledger) check(t require.TestingT, w *worker) {
-	items := w.feed(t)
+	l.pages(t, w)
+	w.noLetters(t)
+}
+
+// pages holds the worker's pages against the ledger.
+func (l *ledger) pages(t require.TestingT, w *worker) {
+	items := w.feed(t, "")
 	require.Equal(t, len(l.count), len(items), "questions in the feed") //nolint:testifylint // Len would print them all
 	for _, i := range items {
 		require.Equal(t, l.count[i.QuestionID], i.AnswerCount, "answers of %s", i.QuestionID)
@@ -115,18 +131,7 @@ func (l *ledger) check(t require.TestingT, w *worker) {
 	}
 	require.True(t, slices.IsSortedFunc(items, func(a, b item) int { return b.AskedAt.Compare(a.AskedAt) }), "newest first")
 
-	var board struct {
-		Authors []struct {
-			AuthorID string `json:"author_id"`
-			Answers  int    `json:"answers"`
-		} `json:"authors"`
-	}
-	w.get(t, "/api/leaderboard?limit=100", &board)
-	scores := map[string]int{}
-	for _, a := range board.Authors {
-		scores[a.AuthorID] = a.Answers
-	}
-	require.Equal(t, l.scores, scores, "the leaderboard")
+	require.Equal(t, l.scores, w.leaderboard(t), "the leaderboard")
 
 	var subjects struct {
 		Subjects []struct{ Questions, Unanswered int }
@@ -143,6 +148,4 @@ func (l *ledger) check(t require.TestingT, w *worker) {
 	}
 	require.Equal(t, len(l.count), questions, "questions of all subjects")
 	require.Equal(t, want, unanswered, "unanswered questions of all subjects")
-
-	w.noLetters(t)
 }

@@ -1,29 +1,33 @@
 package faults
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
+	proxytoxics "github.com/Shopify/toxiproxy/v2/toxics"
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
 )
 
-// network is what lies between a worker and its broker.
+// network is what lies between a worker and its broker or database.
 type network struct {
-	url   string // of the broker, by way of this network
+	url   string // of the server, by way of this network
 	proxy *toxiproxy.Proxy
 }
 
-func newNetwork(t testing.TB, broker string) *network {
+func newNetwork(t testing.TB, server string) *network {
 	t.Helper()
-	u, err := url.Parse(broker)
+	u, err := url.Parse(server)
 	require.NoError(t, err)
-	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
-	proxy := toxiproxy.NewProxy(server, "broker", "127.0.0.1:0", u.Host)
+	proxytoxics.Register(cutAtCommit, new(commitCutter))
+	proxies := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
+	proxy := toxiproxy.NewProxy(proxies, "server", "127.0.0.1:0", u.Host)
 	require.NoError(t, proxy.Start())
 	t.Cleanup(proxy.Stop)
 	u.Host = proxy.Listen
@@ -58,4 +62,44 @@ func (n *network) with(t testing.TB, bad toxic, do func()) {
 	}
 	do()
 	n.proxy.Toxics.ResetToxics(context.Background())
+}
+
+// cutAtCommit is a toxic of our own: a connection ends when it has sent COMMIT
+// to PostgreSQL, so many times after others went well, before the answer is
+// there. It is to be put on both directions, and does nothing to answers.
+const cutAtCommit = "cut_at_commit"
+
+// cutCommits counts the commits whose answer nobody got.
+var cutCommits atomic.Int64
+
+type commitCutter struct {
+	After int `json:"after"`
+}
+
+// Pipe implements toxics.Toxic.
+func (c *commitCutter) Pipe(stub *proxytoxics.ToxicStub) {
+	// As pgx sends it; whole, since the worker waits for one answer before it
+	// sends the next message.
+	commit := []byte("Q\x00\x00\x00\x0bcommit\x00")
+	commits := 0
+	for {
+		select {
+		case <-stub.Interrupt:
+			return
+		case chunk := <-stub.Input:
+			if chunk == nil {
+				stub.Close()
+				return
+			}
+			stub.Output <- chunk
+			if !bytes.Contains(chunk.Data, commit) {
+				continue
+			}
+			if commits++; commits > c.After {
+				cutCommits.Add(1)
+				stub.Close()
+				return
+			}
+		}
+	}
 }

@@ -22,13 +22,14 @@ const backWithin = 5 * time.Second
 // broker that is killed five times. Nothing is lost, every effect is there
 // once, and the worker is back soon after each.
 func TestBrokenNetworkAndKilledBroker(t *testing.T) {
-	const n = 50_000
+	t.Parallel()
 	broker := ownBroker(t)
 	between := newNetwork(t, broker.URL)
 	direct := onAMQP(t, broker.URL)
 	client := direct.open(t)
-	l := newLedger(t, 4, n)
-	w := direct.by(between.url).start(t)
+	l := newLedger(t, 4, 50_000)
+	n := len(l.events)
+	w := direct.with(settings{"transport.amqp.url": between.url}).start(t)
 	db := direct.reader(t)
 	for i, bad := range toxics {
 		first := i * n / len(toxics)
@@ -95,12 +96,13 @@ func effectsOf(t testing.TB, db *sql.DB) int {
 // A worker that is told to stop while something is wrong with the network does
 // not wait until it is healed.
 func TestSIGTERM_InABrokenNetwork(t *testing.T) {
+	t.Parallel()
 	between := newNetwork(t, sharedBroker(t))
 	p := onAMQP(t, sharedBroker(t))
 	client := p.open(t)
 	l := newLedger(t, 8, 20_000)
 	for i, bad := range toxics {
-		w := p.by(between.url).start(t)
+		w := p.with(settings{"transport.amqp.url": between.url}).start(t)
 		l.publish(t, client, i*len(l.events)/len(toxics), (i+1)*len(l.events)/len(toxics))
 		between.with(t, bad.toxic, func() {
 			atSomeMoment(i)
@@ -116,6 +118,7 @@ func TestSIGTERM_InABrokenNetwork(t *testing.T) {
 // one. A worker that has work in flight, and some that it cannot put off now,
 // still ends when it is told to, and loses nothing.
 func TestMemoryAlarm_SIGTERMEndsTheWorker(t *testing.T) {
+	t.Parallel()
 	const n, ill = 20_000, 100
 	broker := ownBroker(t)
 	p := onAMQP(t, broker.URL)
@@ -124,14 +127,14 @@ func TestMemoryAlarm_SIGTERMEndsTheWorker(t *testing.T) {
 	publisher, msgs := client.Publisher(), counted(0, n+ill)
 	require.NoError(t, publisher.Publish(topicCounted, msgs[:n]...))
 	require.NoError(t, publisher.Publish(topicSick, msgs[n:]...))
-	w := p.startProgram(t)
+	w := p.startProgram(t, "counter", "sick")
 	watermark(t, broker, "0.0000001")
 	require.Eventually(t, func() bool { return w.said("takes=false") > 0 }, within, 5*time.Millisecond, "the alarm is not noticed")
 	t.Logf("with %d messages in flight it ended after %v", w.inFlight(t, "counter")+w.inFlight(t, "sick"), w.terminated(t))
 
 	watermark(t, broker, "0.4")
 	require.NoError(t, os.WriteFile(filepath.Join(p.dir, healed), nil, 0o600))
-	w = p.startProgram(t)
+	w = p.startProgram(t, "counter", "sick")
 	w.drained(t)
 	w.noLetters(t)
 	requireHandled(t, p, n+ill)

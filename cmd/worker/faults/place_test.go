@@ -1,90 +1,74 @@
 package faults
 
 import (
-	"context"
 	"crypto/rand"
 	"database/sql"
 	"log/slog"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
+	_ "github.com/jackc/pgx/v5/stdlib"
 	"github.com/stretchr/testify/require"
 	_ "modernc.org/sqlite"
 
 	"github.com/answerfeed/answerfeed/app"
-	"github.com/answerfeed/answerfeed/app/testserver"
 	"github.com/answerfeed/answerfeed/config"
 	"github.com/answerfeed/answerfeed/handlers"
 )
 
-// place is a folder with a worker's database, and the transport that is used
-// there.
+// place is a folder, and the transport and the database that are used there.
 type place struct {
-	dir      string
-	settings map[string]string // by key, of the transport
+	dir string
+	settings
 }
 
-// onEach runs a test on every transport.
+// settings are what differs from the embedded default, by key.
+type settings map[string]string
+
+// onEach runs a test on every transport, beside one another.
 func onEach(t *testing.T, test func(t *testing.T, p place)) {
-	t.Run("SQLite", func(t *testing.T) { test(t, onSQLite(t)) })
-	t.Run("AMQP", func(t *testing.T) { test(t, onAMQP(t, sharedBroker(t))) })
+	t.Run("SQLite", func(t *testing.T) { t.Parallel(); test(t, onSQLite(t)) })
+	t.Run("AMQP", func(t *testing.T) { t.Parallel(); test(t, onAMQP(t, sharedBroker(t))) })
+	t.Run("PostgreSQL", func(t *testing.T) { t.Parallel(); test(t, onPostgres(t, sharedDatabase(t))) })
 }
 
 func onSQLite(t testing.TB) place { return place{dir: t.TempDir()} }
 
-// onAMQP has exchanges and queues of its own.
-func onAMQP(t testing.TB, url string) place {
-	return place{t.TempDir(), map[string]string{
-		"transport.kind": "amqp", "transport.amqp.url": url, "transport.prefix": strings.ToLower(rand.Text()[:10]) + "-",
-	}}
+// onAMQP has its tables in SQLite.
+func onAMQP(t testing.TB, url string) place { return onSQLite(t).with(queuesAt(url)) }
+
+// onPostgres has queues and tables in one database.
+func onPostgres(t testing.TB, dsn string) place {
+	return onSQLite(t).with(queuesIn(dsn)).with(tablesIn(dsn))
 }
 
-// by is the same place, reached through another URL.
-func (p place) by(url string) place {
-	return place{p.dir, map[string]string{
-		"transport.kind": "amqp", "transport.amqp.url": url, "transport.prefix": p.settings["transport.prefix"],
-	}}
+// queuesAt is RabbitMQ as the transport, with exchanges and queues of its own.
+func queuesAt(url string) settings {
+	return settings{"transport.kind": "amqp", "transport.amqp.url": url, "transport.prefix": strings.ToLower(rand.Text()[:10]) + "-"}
 }
 
-// broker is a RabbitMQ for all tests that do not harm it, started when the
-// first asks for it.
-var broker struct {
-	once    sync.Once
-	url     string
-	started *testserver.RabbitMQ
-	err     error
+// queuesIn is PostgreSQL as the transport.
+func queuesIn(dsn string) settings {
+	return settings{"transport.kind": "sql", "transport.sql.driver": "postgres", "transport.sql.dsn": dsn}
 }
 
-func sharedBroker(t testing.TB) string {
-	t.Helper()
-	broker.once.Do(func() {
-		if broker.url = os.Getenv(testserver.URLVariable); broker.url != "" {
-			return
-		}
-		if broker.started, broker.err = testserver.StartRabbitMQ(context.Background()); broker.err == nil {
-			broker.url = broker.started.URL
-		}
-	})
-	require.NoError(t, broker.err)
-	return broker.url
+// tablesIn is PostgreSQL as the database.
+func tablesIn(dsn string) settings {
+	return settings{"database.driver": "postgres", "database.dsn": dsn}
 }
 
-// ownBroker is a RabbitMQ that the test may kill.
-func ownBroker(t testing.TB) *testserver.RabbitMQ {
-	t.Helper()
-	b, err := testserver.StartRabbitMQ(t.Context())
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("the broker's log:\n%s", b.Log())
-		}
-		_ = b.Stop()
-	})
-	return b
+// with is the same folder with other settings.
+func (p place) with(s settings) place {
+	all := maps.Clone(p.settings)
+	if all == nil {
+		all = settings{}
+	}
+	maps.Copy(all, s)
+	return place{p.dir, all}
 }
 
 func (p place) config(t testing.TB, yaml string) {
@@ -107,11 +91,12 @@ func (p place) start(t testing.TB) *worker {
 	return serve(t, p.command("run", "--listen", "127.0.0.1:0"))
 }
 
-// startProgram runs the worker of program, and waits likewise.
-func (p place) startProgram(t testing.TB) *worker {
+// startProgram runs the worker of program with these handlers of its own, and
+// waits likewise.
+func (p place) startProgram(t testing.TB, own ...string) *worker {
 	t.Helper()
 	cmd := p.inside(exec.Command(programBinary))
-	cmd.Env = append(cmd.Env, programVariable+"=1")
+	cmd.Env = append(cmd.Env, programVariable+"="+strings.Join(own, ","))
 	return serve(t, cmd)
 }
 
@@ -140,10 +125,22 @@ func (p place) open(t testing.TB, more ...handlers.Handler) *app.Client {
 	return client
 }
 
+// onPostgres tells where the tables are.
+func (p place) onPostgres() bool { return p.settings["database.driver"] == "postgres" }
+
 // reader reads the place's database beside the worker.
-func (p place) reader(t testing.TB) *sql.DB {
+func (p place) reader(t testing.TB) *sql.DB { return p.connect(t, "&_pragma=query_only(ON)") }
+
+// writer is a connection of somebody else to the place's database.
+func (p place) writer(t testing.TB) *sql.DB { return p.connect(t, "&_txlock=immediate") }
+
+func (p place) connect(t testing.TB, pragma string) *sql.DB {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(p.dir, "answerfeed.db")+"?_pragma=busy_timeout(5000)&_pragma=query_only(ON)")
+	driver, dsn := "sqlite", "file:"+filepath.Join(p.dir, "answerfeed.db")+"?_pragma=busy_timeout(5000)"+pragma
+	if p.onPostgres() {
+		driver, dsn = "pgx", p.settings["database.dsn"]
+	}
+	db, err := sql.Open(driver, dsn)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = db.Close() })
 	return db

@@ -2,22 +2,26 @@ package faults
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/answerfeed/answerfeed/app"
+	"github.com/answerfeed/answerfeed/app/database"
 	"github.com/answerfeed/answerfeed/app/event"
 	"github.com/answerfeed/answerfeed/app/failure"
 	"github.com/answerfeed/answerfeed/config"
 	"github.com/answerfeed/answerfeed/handlers"
 )
 
-// programVariable makes a test binary a worker with the handlers below, in
-// the working directory.
+// programVariable makes a test binary a worker in the working directory, with
+// the usual handlers and those below that it names, with commas between.
 const programVariable = "WORKER_TEST_PROGRAM"
 
 const (
@@ -29,6 +33,10 @@ const (
 	// there is a file healed, and until then fails for the moment.
 	topicSick = "sickened"
 	healed    = "healed"
+	// topicKept is taken by the handler "keeper", which appends each message's
+	// identity to the table kept, in one transaction with the inbox's note of
+	// it: an effect that came twice would be two rows.
+	topicKept = "kept"
 )
 
 // program runs that worker until SIGTERM.
@@ -50,7 +58,12 @@ func runProgram(ctx context.Context) error {
 		return err
 	}
 	defer out.Close()
-	all := append(handlers.All(), counter(out), sick(out), sleeper())
+	all := handlers.All()
+	for _, h := range []handlers.Handler{counter(out), sick(out), keeper(), sleeper()} {
+		if slices.Contains(strings.Split(os.Getenv(programVariable), ","), h.Name) {
+			all = append(all, h)
+		}
+	}
 	loaded, err := config.Load(config.Options{Handlers: app.Declare(all), Overrides: map[string]any{"web.listen": "127.0.0.1:0"}})
 	if err != nil {
 		return err
@@ -87,6 +100,28 @@ func sick(out *os.File) handlers.Handler {
 	return handlers.Handler{Name: "sick", Topics: func(handlers.Env) []handlers.Topic {
 		return []handlers.Topic{{Name: topicSick, Handle: handle}}
 	}}
+}
+
+func keeper() handlers.Handler {
+	exec := func(query string, args ...any) func(context.Context, *sql.Tx) error {
+		return func(ctx context.Context, tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, query, args...)
+			return err
+		}
+	}
+	return handlers.Handler{
+		Name: "keeper",
+		Migrate: func(ctx context.Context, db *database.DB) error {
+			return db.Update(ctx, database.Durable, exec(`CREATE TABLE IF NOT EXISTS kept (id TEXT NOT NULL)`))
+		},
+		Topics: func(env handlers.Env) []handlers.Topic {
+			keep := func(ctx context.Context, _ []byte) error {
+				id := event.MessageOf(ctx).Identity()
+				return env.DB.Once(ctx, "keeper", topicKept, id, exec(env.DB.SQL(`INSERT INTO kept (id) VALUES ($1)`), id))
+			}
+			return []handlers.Topic{{Name: topicKept, Handle: keep}}
+		},
+	}
 }
 
 // sleeper is a handler of a slow neighbour: 10 s a message.
