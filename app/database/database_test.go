@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/answerfeed/answerfeed/app/database"
@@ -127,6 +128,21 @@ func TestMigrate_ManyStartersAtOnce(t *testing.T) {
 		}
 		wg.Wait()
 	})
+}
+
+// A migration ends its connection. Whoever waits for one of a full pool gets
+// another, and not the one that has ended.
+func TestMigrate_ManyAtOnceInOnePool(t *testing.T) {
+	db := onPostgres(t).open(t)
+	var wg sync.WaitGroup
+	for range 60 {
+		wg.Go(func() {
+			for range 2 {
+				assert.NoError(t, db.Migrate(t.Context()))
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func TestCheck_OldAndForbiddingSchemas(t *testing.T) {

@@ -46,6 +46,12 @@ func (cs connections) Connect(ctx context.Context) (driver.Conn, error) {
 
 type pgConn struct{ *stdlib.Conn }
 
+var _ driver.Validator = pgConn{}
+
+// IsValid keeps one that has ended out of the pool: whoever waits for a
+// connection there would be given it, and fail.
+func (c pgConn) IsValid() bool { return !c.Conn.Conn().IsClosed() }
+
 // orCut is for errors of what may be done twice.
 func (c pgConn) orCut(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() == nil && c.Conn.Conn().IsClosed() {
