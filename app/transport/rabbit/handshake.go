@@ -25,6 +25,8 @@ const (
 	partingWithin = 100 * time.Millisecond
 )
 
+var errNotLetIn = errors.New("connected, and the broker had not let us in by then")
+
 // dial tries each URL once.
 func (l *link) dial() (*amqp.Connection, net.Conn, error) {
 	var errs []error
@@ -49,6 +51,7 @@ func (l *link) dialOne(u string) (*amqp.Connection, net.Conn, error) {
 		return nil, nil, err
 	}
 	var g *greeting
+	hangUp := func() bool { return true }
 	conn, err := amqp.DialConfig(strings.Replace(u, "amqps://", "amqp://", 1), amqp.Config{
 		Heartbeat:  l.cfg.Heartbeat,
 		Properties: amqp.Table{"connection_name": l.cfg.Name + " " + l.role},
@@ -58,9 +61,12 @@ func (l *link) dialOne(u string) (*amqp.Connection, net.Conn, error) {
 				return nil, err
 			}
 			g = &greeting{Conn: raw, read: make(chan struct{})}
+			// Who closes the link does not wait long for a slow broker to let us in.
+			hangUp = context.AfterFunc(l.ctx, func() { time.AfterFunc(hangUpWithin, func() { _ = raw.Close() }) })
 			return g, nil
 		},
 	})
+	hangUp() // not any more
 	if err == nil {
 		raw := g.Conn
 		if secure, ok := raw.(*tls.Conn); ok { // closing that one may wait for the broker
@@ -71,6 +77,9 @@ func (l *link) dialOne(u string) (*amqp.Connection, net.Conn, error) {
 	if g != nil {
 		_ = g.Close()
 		err = g.explain(err)
+		if l.ctx.Err() != nil { // that we hung up is not why
+			err = errNotLetIn
+		}
 	}
 	return nil, nil, err
 }

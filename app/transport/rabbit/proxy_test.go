@@ -106,6 +106,16 @@ func (p *proxy) attempts(t testing.TB, n int) {
 	}, patience, time.Millisecond)
 }
 
+// connected waits until so many connections are open.
+func (p *proxy) connected(t testing.TB, n int) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return len(p.open) >= 2*n // each has two ends
+	}, patience, time.Millisecond)
+}
+
 // hang passes nothing on, and keeps it for later: a black hole.
 func (p *proxy) hang(yes bool) {
 	p.mu.Lock()

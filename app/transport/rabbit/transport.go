@@ -274,10 +274,12 @@ func (t *Transport) Close() error {
 	t.consumers.Close()
 	t.cancel()
 	<-t.kept
-	t.publishing.close()
+	var links sync.WaitGroup // each may have to be broken off
+	links.Go(t.publishing.close)
+	links.Go(t.consuming.close)
+	links.Wait()
 	for _, ended := range t.publisher.ended {
 		<-ended
 	}
-	t.consuming.close()
 	return nil
 }

@@ -256,6 +256,18 @@ func TestBrokerHangs(t *testing.T) {
 	}
 }
 
+// Who closes the transport does not wait for an answer of a broker that is slow
+// to let it in again, of which each may take 5 s.
+func TestClose_WhileItConnectsAgain(t *testing.T) {
+	proxy := startProxy(t, shared.get(t).URL)
+	r, err := rabbit.New(t.Context(), settings(proxy.url, prefix(), noSettings))
+	require.NoError(t, err)
+	proxy.hang(true)
+	proxy.cut()
+	proxy.connected(t, 2)
+	within(t, 4*time.Second, func() { require.NoError(t, r.Close()) })
+}
+
 // What is ours is declared again even if it was another process that made it,
 // and what is nobody's is an error.
 func TestPublish_ToOthersQueues(t *testing.T) {
