@@ -230,8 +230,10 @@ func (t *Transport) Backlog(ctx context.Context) ([]transport.Backlog, error) {
 		if err := rows.Scan(&b.Topic, &b.Handler, &dead, &b.Ready, &b.InFlight, &b.Delayed, &oldest); err != nil {
 			return nil, fmt.Errorf("counting the backlog: %w", err)
 		}
-		if dead { // the row of the queue itself comes before it
-			all[len(all)-1].Dead = b.Ready + b.InFlight + b.Delayed
+		if dead { // the row of the queue itself comes before it, unless somebody changed the table by hand
+			if last := len(all) - 1; last >= 0 && all[last].Topic == b.Topic && all[last].Handler == b.Handler {
+				all[last].Dead = b.Ready + b.InFlight + b.Delayed
+			}
 			continue
 		}
 		b.Oldest = time.Duration(max(oldest, 0)) * time.Microsecond
