@@ -96,6 +96,9 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 	needs.Add(needsTransport, a.client.transport.Ping)
 	a.life.then(needs.Close)
 	a.health = &health{dependencies: needs}
+	if err := opts.Registry.Register(a.health); err != nil {
+		return nil, fmt.Errorf("registering metrics: %w", err)
+	}
 
 	a.web, err = web.New(web.Options{
 		Config:      web.Config(opts.Config.Web),

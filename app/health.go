@@ -6,6 +6,8 @@ import (
 	"os"
 	"sync/atomic"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/answerfeed/answerfeed/app/dependency"
 	"github.com/answerfeed/answerfeed/app/web"
 )
@@ -32,6 +34,25 @@ func (h *health) report(context.Context) web.ReadyReport {
 		r.Dependencies[name] = d
 	}
 	return r
+}
+
+var dependencyAvailable = prometheus.NewDesc("answerfeed_dependency_available", //nolint:gochecknoglobals // a constant
+	"1 while the dependency answers, 0 while it is away.", []string{"dependency"}, nil)
+
+var _ prometheus.Collector = (*health)(nil)
+
+// Describe implements prometheus.Collector.
+func (h *health) Describe(ch chan<- *prometheus.Desc) { ch <- dependencyAvailable }
+
+// Collect implements prometheus.Collector.
+func (h *health) Collect(ch chan<- prometheus.Metric) {
+	for name, s := range h.dependencies.States() {
+		available := 0.0
+		if s.Available {
+			available = 1
+		}
+		ch <- prometheus.MustNewConstMetric(dependencyAvailable, prometheus.GaugeValue, available, name)
+	}
 }
 
 // processName is this process among all workers.
