@@ -5,6 +5,11 @@ PKG          ?= ./...
 FUZZTIME     ?= 10s
 TESTTIMEOUT  ?= 25m
 TESTFLAGS    ?=
+RACE          = -race -shuffle=on -timeout=$(TESTTIMEOUT) $(TESTFLAGS)
+# Those that break things, and take the machine for themselves.
+FAULTS       := ./cmd/worker/failures ./cmd/worker/faults
+# Those whose whole volume is too much for the race detector.
+VOLUME       := ^(TestFlood|TestRedeliveriesHoldNoPlace)$$
 LINT_VERSION := v2.15.0
 LINT_DIR     := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/answerfeed/golangci-lint-$(LINT_VERSION)
 LINT         := $(LINT_DIR)/golangci-lint
@@ -19,7 +24,13 @@ build: ## build the static binary bin/worker
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/worker ./cmd/worker
 
 test: ## run all tests with the race detector, in random order; needs Chromium (PKG=./app/feed runs one package)
-	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout=$(TESTTIMEOUT) $(TESTFLAGS) $(PKG)
+ifeq ($(PKG),./...)
+	CGO_ENABLED=1 $(GO) test $(RACE) $$($(GO) list ./... | grep -v /cmd/worker/fa)
+	CGO_ENABLED=1 $(GO) test -p 1 $(RACE) $(FAULTS)
+	$(GO) test -timeout=$(TESTTIMEOUT) $(TESTFLAGS) -run '$(VOLUME)' ./cmd/worker/failures
+else
+	CGO_ENABLED=1 $(GO) test $(RACE) $(PKG)
+endif
 
 lint: $(LINT) ## vet, formatting, linters, import rules, go.mod, shell scripts
 	$(GO) vet ./...
