@@ -75,7 +75,7 @@ func start(t *testing.T, file, dies string) *program {
 	require.NoError(t, err)
 	p := &program{cmd: exec.Command(self), address: make(chan string, 1), ended: make(chan error, 1), log: &bytes.Buffer{}}
 	p.cmd.Dir, p.cmd.Stderr = filepath.Dir(file), p.log
-	within := "5s" // enough: what is late is undone, too
+	within := "20s" // enough, mostly; what is late is undone, too
 	if strings.Contains(dies, "did not answer") {
 		within = "100ms"
 	}
@@ -133,7 +133,7 @@ func (c *crowd) use(t *testing.T, p *program) error {
 func (c *crowd) batch(t *testing.T, b browser) {
 	t.Helper()
 	question := c.questions[rand.IntN(len(c.questions))]
-	old, err := rows(t.Context(), c.db, `SELECT answer_id, question_id FROM saga_answers WHERE state = 'accepted' ORDER BY random() LIMIT 2`,
+	old, err := rows(t.Context(), c.db, `SELECT answer_id, question_id FROM saga_answers WHERE state = 'accepted' ORDER BY random() LIMIT 1`,
 		func(r *sql.Rows) (s told, err error) { return s, r.Scan(&s.id, &s.question) })
 	require.NoError(t, err)
 	var all sync.WaitGroup
@@ -189,6 +189,7 @@ func TestSaga_KilledAtEveryStep(t *testing.T) {
 			p := start(t, file, place)
 			requireKilled(t, p, c.use(t, p), place)
 		}
+		t.Logf("killed %d times at each place, %d answers posted", n+1, c.posted)
 	}
 
 	p = start(t, file, "never")
@@ -197,8 +198,7 @@ func TestSaga_KilledAtEveryStep(t *testing.T) {
 	require.NoError(t, <-p.ended, p.log)
 	accepted, undone, wrong := atRest(t.Context(), db, c.questions, c.takenBack)
 	require.NoError(t, wrong)
-	t.Logf("killed %d times at each of %d places; %d answers posted; at rest %d are accepted and %d undone, %d of them taken back",
-		kills, len(places()), c.posted, accepted, undone, len(c.takenBack))
+	t.Logf("%d places; at rest %d answers are accepted and %d undone, %d of them taken back", len(places()), accepted, undone, len(c.takenBack))
 	require.NotZero(t, accepted)
 	require.NotZero(t, undone)
 	require.NotEmpty(t, c.takenBack)

@@ -82,16 +82,19 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) 
 	)
 }
 
-// together runs all until ctx ends, or one does; then it ends the others.
-func together(ctx context.Context, all ...func(context.Context) error) (err error) {
-	ctx, cancel := context.WithCancel(ctx)
+// together runs all until ctx ends, or one does; then it ends the others. That
+// one was told to end before it had begun is no error.
+func together(outer context.Context, all ...func(context.Context) error) (err error) {
+	ctx, cancel := context.WithCancel(outer)
 	defer cancel()
 	ended := make(chan error, len(all))
 	for _, one := range all {
 		go func() { ended <- one(ctx) }()
 	}
 	for range all {
-		err = errors.Join(err, <-ended)
+		if why := <-ended; outer.Err() == nil || !errors.Is(why, context.Canceled) {
+			err = errors.Join(err, why)
+		}
 		cancel()
 	}
 	return err
