@@ -47,16 +47,12 @@ type answer struct{ Author, Text string }
 
 // newest reads the 20 newest questions, and the first 20 answers of each.
 func newest(ctx context.Context, db *database.DB) ([]question, error) {
-	questions, err := query(ctx, db, readNewest, nil, func(rows *sql.Rows) (q question, err error) {
-		return q, rows.Scan(&q.ID, &q.Title, &q.Subject)
-	})
+	questions, err := query(ctx, db, func(q *question) []any { return []any{&q.ID, &q.Title, &q.Subject} }, readNewest)
 	for i := range questions {
 		if err != nil {
 			break
 		}
-		questions[i].Answers, err = query(ctx, db, readAnswers, []any{questions[i].ID}, func(rows *sql.Rows) (a answer, err error) {
-			return a, rows.Scan(&a.Author, &a.Text)
-		})
+		questions[i].Answers, err = query(ctx, db, func(a *answer) []any { return []any{&a.Author, &a.Text} }, readAnswers, questions[i].ID)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading questions: %w", err)
@@ -64,16 +60,16 @@ func newest(ctx context.Context, db *database.DB) ([]question, error) {
 	return questions, nil
 }
 
-// query reads all rows.
-func query[T any](ctx context.Context, db *database.DB, text string, args []any, one func(*sql.Rows) (T, error)) (all []T, err error) {
+// query reads all rows, whose columns go to where columns says.
+func query[T any](ctx context.Context, db *database.DB, columns func(*T) []any, text string, args ...any) (all []T, err error) {
 	rows, err := db.Read().QueryContext(ctx, db.SQL(text), args...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		t, err := one(rows)
-		if err != nil {
+		var t T
+		if err := rows.Scan(columns(&t)...); err != nil {
 			return nil, err
 		}
 		all = append(all, t)

@@ -40,11 +40,13 @@ func (e moderated) Encode() ([]byte, error) { return json.Marshal(e) }
 func (e accepted) Encode() ([]byte, error) { return json.Marshal(e) }
 
 func decodeModerated(payload []byte) (e moderated, err error) {
-	return e, decode(payload, &e, func() []string { return []string{e.AnswerID, e.QuestionID} })
+	err = decode(payload, &e, func() []string { return []string{e.AnswerID, e.QuestionID} })
+	return e, err
 }
 
 func decodeAccepted(payload []byte) (e accepted, err error) {
-	return e, decode(payload, &e, func() []string { return []string{e.AnswerID, e.QuestionID, e.AuthorID} })
+	err = decode(payload, &e, func() []string { return []string{e.AnswerID, e.QuestionID, e.AuthorID} })
+	return e, err
 }
 
 // decode reads a payload. Its errors are permanent, since a payload does not

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"maps"
@@ -17,20 +16,21 @@ import (
 type told struct{ id, question, author, text, state string }
 
 func sagas(ctx context.Context, db *database.DB) ([]told, error) {
-	return rows(ctx, db, `SELECT answer_id, question_id, author_id, body, state FROM saga_answers`, func(r *sql.Rows) (s told, err error) {
-		return s, r.Scan(&s.id, &s.question, &s.author, &s.text, &s.state)
+	return rows(ctx, db, `SELECT answer_id, question_id, author_id, body, state FROM saga_answers`, func(s *told) []any {
+		return []any{&s.id, &s.question, &s.author, &s.text, &s.state}
 	})
 }
 
-func rows[T any](ctx context.Context, db *database.DB, query string, one func(*sql.Rows) (T, error)) (all []T, err error) {
+// rows reads all rows, whose columns go to where columns says.
+func rows[T any](ctx context.Context, db *database.DB, query string, columns func(*T) []any) (all []T, err error) {
 	rows, err := db.Read().QueryContext(ctx, query)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		t, err := one(rows)
-		if err != nil {
+		var t T
+		if err := rows.Scan(columns(&t)...); err != nil {
 			return nil, err
 		}
 		all = append(all, t)
@@ -38,8 +38,11 @@ func rows[T any](ctx context.Context, db *database.DB, query string, one func(*s
 	return all, rows.Err()
 }
 
+// text is the columns of a query for one text.
+func text(s *string) []any { return []any{s} }
+
 func ids(ctx context.Context, db *database.DB, query string) (map[string]bool, error) {
-	all, err := rows(ctx, db, query, func(r *sql.Rows) (id string, err error) { return id, r.Scan(&id) })
+	all, err := rows(ctx, db, query, text)
 	set := map[string]bool{}
 	for _, id := range all {
 		if set[id] {

@@ -159,6 +159,8 @@ func (s *site) serve(ctx context.Context, address string, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 	defer cancel()
 	err = server.Shutdown(ctx)
-	<-ended
+	if served := <-ended; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
 	return err
 }

@@ -48,8 +48,7 @@ func at(t *testing.T, handler, topic string, e outbox.Event) context.Context {
 // sent are the events in the outbox, as "topic event_id correlation_id".
 func (b bench) sent() []string {
 	b.t.Helper()
-	all, err := rows(b.t.Context(), b.db, `SELECT topic || ' ' || json_extract(CAST(payload AS TEXT), '$.event_id') || ' ' || json_extract(metadata, '$.correlation_id') FROM outbox ORDER BY id`,
-		func(r *sql.Rows) (s string, err error) { return s, r.Scan(&s) })
+	all, err := rows(b.t.Context(), b.db, `SELECT topic || ' ' || json_extract(CAST(payload AS TEXT), '$.event_id') || ' ' || json_extract(metadata, '$.correlation_id') FROM outbox ORDER BY id`, text)
 	require.NoError(b.t, err)
 	return all
 }
@@ -150,15 +149,14 @@ func TestPoints_Converge(t *testing.T) {
 
 func TestModerate_Words(t *testing.T) {
 	options := moderationOptions{Refuse: []string{"spam", "ad"}, Silent: []string{"hmm"}}
-	for text, want := range map[string]string{"Fine.": "1", "My SPAM": "0", "an AD": "0", "Hmm, spam": "", "": "1"} {
-		t.Run(text, func(t *testing.T) {
+	for words, want := range map[string]string{"Fine.": "1", "My SPAM": "0", "an AD": "0", "Hmm, spam": "", "": "1"} {
+		t.Run(words, func(t *testing.T) {
 			b := newBench(t)
-			e := event.AnswerAdded{AnswerID: "a1", QuestionID: "q1", Excerpt: text, OccurredAt: time.Now(), EventID: "added-a1"}
+			e := event.AnswerAdded{AnswerID: "a1", QuestionID: "q1", Excerpt: words, OccurredAt: time.Now(), EventID: "added-a1"}
 			for range 2 {
 				require.NoError(t, b.moderate(at(t, "moderation", event.TopicAnswerAdded, e), e, options))
 			}
-			verdicts, err := rows(t.Context(), b.db, `SELECT json_extract(CAST(payload AS TEXT), '$.approved') FROM outbox`,
-				func(r *sql.Rows) (s string, err error) { return s, r.Scan(&s) })
+			verdicts, err := rows(t.Context(), b.db, `SELECT json_extract(CAST(payload AS TEXT), '$.approved') FROM outbox`, text)
 			require.NoError(t, err)
 			require.Equal(t, want, strings.Join(verdicts, ","))
 		})
