@@ -50,7 +50,7 @@ func pythonSite(t *testing.T, p place) {
 			input.WriteString(`{"question_id":"q1","author_id":"eve","text":"\u0000"}` + "\n" + `{"question_id":"q1"` + "\n")
 		}
 	}
-	cmd := exec.CommandContext(t.Context(), "/usr/bin/python3", "../../../examples/clients/answer_postgres.py", "--dsn", p.settings["database.dsn"])
+	cmd := exec.CommandContext(t.Context(), pythonWithDriver(t), "../../../examples/clients/answer_postgres.py", "--dsn", p.settings["database.dsn"])
 	cmd.Stdin = &input
 	var problems bytes.Buffer
 	cmd.Stderr = &problems
@@ -74,6 +74,24 @@ func pythonSite(t *testing.T, p place) {
 	require.ElementsMatch(t, told, heard)
 	w.drained(t)
 	w.noLetters(t)
+}
+
+// pythonWithDriver is a Python that has a driver for PostgreSQL: the system's, or
+// the first on the path.
+func pythonWithDriver(t testing.TB) string {
+	t.Helper()
+	var problems []byte
+	for _, python := range []string{"/usr/bin/python3", "python3"} {
+		for _, driver := range []string{"psycopg", "psycopg2"} {
+			out, err := exec.CommandContext(t.Context(), python, "-c", "import "+driver).CombinedOutput()
+			if err == nil {
+				return python
+			}
+			problems = append(problems, out...)
+		}
+	}
+	require.FailNow(t, "no Python with psycopg or psycopg2; on Debian: apt-get install python3-psycopg2", string(problems))
+	return ""
 }
 
 // answersTo are the ids of a question's answers, none while it is not known.
@@ -107,7 +125,7 @@ func TestPythonSite_Killed(t *testing.T) {
 	w.terminated(t) // it has made the tables; the events stay in the outbox
 	told := map[string]bool{}
 	for i := range kills {
-		cmd := exec.CommandContext(t.Context(), "/usr/bin/python3", "../../../examples/clients/answer_postgres.py", "--dsn", p.settings["database.dsn"])
+		cmd := exec.CommandContext(t.Context(), pythonWithDriver(t), "../../../examples/clients/answer_postgres.py", "--dsn", p.settings["database.dsn"])
 		in, err := cmd.StdinPipe()
 		require.NoError(t, err)
 		out, err := cmd.StdoutPipe()
