@@ -10,15 +10,16 @@ RACE          = -race -shuffle=on -timeout=$(TESTTIMEOUT) $(TESTFLAGS)
 FAULTS       := ./cmd/worker/failures ./cmd/worker/faults
 # Those whose whole volume is too much for the race detector.
 VOLUME       := ^(TestFlood|TestRedeliveriesHoldNoPlace)$$
+CHART        ?= docs/answering.png
 LINT_VERSION := v2.15.0
 LINT_DIR     := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/answerfeed/golangci-lint-$(LINT_VERSION)
 LINT         := $(LINT_DIR)/golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help build test lint format fuzz bench clean
+.PHONY: help build test lint format fuzz bench saga-long answering clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build the static binary bin/worker
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/worker ./cmd/worker
@@ -51,6 +52,14 @@ fuzz: ## run each fuzz target for FUZZTIME (10s)
 
 bench: ## run the benchmarks (PKG=./app/feed runs those of one package)
 	$(GO) test -run '^$$' -bench . -benchmem -timeout=$(TESTTIMEOUT) $(PKG)
+
+saga-long: ## kill examples/saga 50 times at every step
+	WORKER_TEST_SAGA_KILLS=50 $(GO) test -run '^TestSaga_KilledAtEveryStep$$' -v -count=1 -timeout=2h ./examples/saga
+
+answering: ## measure examples/answering into docs/answering.md, 20 minutes (CONFIG=FILE CHART=FILE: on servers that FILE names)
+	$(GO) run ./examples/answering --measure $(if $(CONFIG),--config $(CONFIG)) --report docs/answering.md -o json >$(CHART).json
+	cd bench && $(GO) run ./answering $(abspath $(CHART)) <$(abspath $(CHART)).json
+	rm $(CHART).json
 
 clean: ## remove bin/
 	rm -rf bin

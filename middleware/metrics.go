@@ -17,6 +17,7 @@ type Metrics struct {
 	messages  *prometheus.CounterVec
 	failures  *prometheus.CounterVec
 	seconds   *prometheus.HistogramVec
+	uncounted *prometheus.CounterVec
 	inFlight  *prometheus.GaugeVec
 	abandoned *prometheus.GaugeVec
 
@@ -42,6 +43,10 @@ func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
 			Name: "answerfeed_failed_attempts_total",
 			Help: "Attempts that failed, by reason.",
 		}, append(where, "reason")),
+		uncounted: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "answerfeed_uncounted_attempts_total",
+			Help: "Attempts that failed while a dependency did not answer, and are made again without being counted.",
+		}, where),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "answerfeed_handle_seconds",
 			Help:    "Time from delivery to outcome, quick attempts and their pauses included.",
@@ -57,7 +62,7 @@ func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
 		}, where),
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.messages, m.failures, m.seconds, m.inFlight, m.abandoned} {
+	for _, c := range []prometheus.Collector{m.messages, m.failures, m.uncounted, m.seconds, m.inFlight, m.abandoned} {
 		errs = append(errs, r.Register(c))
 	}
 	return m, errors.Join(errs...)

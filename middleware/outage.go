@@ -32,6 +32,7 @@ func Outage(s Settings) message.HandlerMiddleware {
 }
 
 func outage(s Settings, hold time.Duration) message.HandlerMiddleware {
+	uncounted := s.Metrics.uncounted.WithLabelValues(s.Handler, s.Topic)
 	return func(next message.HandlerFunc) message.HandlerFunc {
 		if s.Dependencies == nil {
 			return next
@@ -46,6 +47,7 @@ func outage(s Settings, hold time.Duration) message.HandlerMiddleware {
 				if err == nil || failure.Classify(err).Kind != failure.KindTransient || s.Dependencies.Answered(ctx) {
 					return out, err
 				}
+				uncounted.Inc()
 			}
 		}
 	}

@@ -3,12 +3,14 @@ package middleware_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
 	"github.com/answerfeed/answerfeed/app/failure"
@@ -90,6 +92,11 @@ func TestOutage_SpendsNoAttempt(t *testing.T) {
 		require.GreaterOrEqual(t, time.Since(begin), 2*time.Minute)
 		require.Empty(t, r.redelivered)
 		require.Empty(t, r.letters)
+		require.NoError(t, testutil.GatherAndCompare(r.registry, strings.NewReader(`
+# HELP answerfeed_uncounted_attempts_total Attempts that failed while a dependency did not answer, and are made again without being counted.
+# TYPE answerfeed_uncounted_attempts_total counter
+answerfeed_uncounted_attempts_total{handler="feed",topic="answer-added"} 1
+`), "answerfeed_uncounted_attempts_total"))
 	})
 }
 

@@ -166,8 +166,7 @@ func newMessage(t testing.TB, name string) *message.Message {
 
 // Each kind of failure comes to its own end after exactly so many attempts,
 // and whoever else takes the topic sees each message once. It runs before the
-// tests that keep the machine busy: a probe that is not answered in time makes
-// an outage, and what fails in one counts as no attempt.
+// tests that keep the machine busy.
 func TestEachKindOfFailure(t *testing.T) {
 	onEach(t, func(t *testing.T, p place) {
 		release := make(chan struct{})
@@ -222,7 +221,9 @@ func TestEachKindOfFailure(t *testing.T) {
 // exactly its attempts and deliveries.
 func (r row) require(t *testing.T, name string, made []time.Time, w *worker, others int) {
 	t.Helper()
-	require.Len(t, made, r.attempts, "%s: attempts", name)
+	// On a machine that has too much to do a probe may go unanswered: what
+	// fails meanwhile is told of, and does not count.
+	require.Len(t, made, r.attempts+w.counter(t, "answerfeed_uncounted_attempts_total", name, "handler")[name], "%s: attempts", name)
 	for i := 1; i < len(made); i++ {
 		require.GreaterOrEqual(t, made[i].Sub(made[i-1]), r.apart, "%s: attempt %d came too early", name, i+1)
 	}

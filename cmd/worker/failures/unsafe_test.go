@@ -2,6 +2,8 @@ package failures
 
 import (
 	"context"
+	"crypto/rand"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -22,7 +24,7 @@ func TestDeadQueueUnavailable(t *testing.T) {
 		made := &attempts{}
 		all := []handlers.Handler{made.failing("refuser", payloadOf("refuser"), always(failure.Permanent("refused", errBoom)))}
 		client := p.open(t, all)
-		restore := p.withoutDeadQueue(t, "refuser")
+		p, restore := p.withoutDeadQueue(t, "refuser")
 		begin := time.Now()
 		w := p.run(t, all)
 		require.NoError(t, client.Publisher().Publish(tried, newMessage(t, "refuser"), newMessage(t, "another")))
@@ -50,26 +52,28 @@ func TestDeadQueueUnavailable(t *testing.T) {
 	})
 }
 
-// withoutDeadQueue makes the handler's dead queue take nothing until restore is
-// called.
-func (p place) withoutDeadQueue(t *testing.T, handler string) (restore func()) {
+// withoutDeadQueue is the place for a worker that cannot put anything into the
+// handler's dead queue until restore is called.
+func (p place) withoutDeadQueue(t *testing.T, handler string) (_ place, restore func()) {
 	t.Helper()
 	if p.amqp() {
-		name := "full-" + p.settings["transport.prefix"]
-		_, err := broker.get(t).Ctl(t.Context(), "set_policy", name, "^"+p.settings["transport.prefix"]+".*[.]dead$",
-			`{"max-length":0,"overflow":"reject-publish"}`, "--apply-to", "queues")
-		require.NoError(t, err)
-		return func() {
-			_, err := broker.get(t).Ctl(context.WithoutCancel(t.Context()), "clear_policy", name)
+		// Moving a message to a queue is publishing to the default exchange.
+		user := strings.ToLower(rand.Text()[:10])
+		ctl := func(args ...string) {
+			_, err := broker.get(t).Ctl(context.WithoutCancel(t.Context()), args...)
 			require.NoError(t, err)
 		}
+		ctl("add_user", user, "test")
+		ctl("set_permissions", "-p", "/", user, ".*", `^(?!amq\.default$)`, ".*")
+		url := strings.Replace(p.settings["transport.amqp.url"], "guest:guest@", user+":test@", 1)
+		return p.with(map[string]string{"transport.amqp.url": url}), func() { ctl("set_permissions", "-p", "/", user, ".*", ".*", ".*") }
 	}
 	set := func(query string) {
 		_, err := p.reader(t).ExecContext(context.WithoutCancel(t.Context()), query)
 		require.NoError(t, err)
 	}
 	set(`UPDATE queues SET topic = 'away-' || topic WHERE dead = 1 AND handler = '` + handler + `'`)
-	return func() {
+	return p, func() {
 		set(`UPDATE queues SET topic = '` + tried + `' WHERE dead = 1 AND handler = '` + handler + `'`)
 	}
 }
