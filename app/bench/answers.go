@@ -8,6 +8,7 @@ import (
 	"github.com/answerfeed/answerfeed/app"
 	"github.com/answerfeed/answerfeed/app/database"
 	"github.com/answerfeed/answerfeed/app/event"
+	"github.com/answerfeed/answerfeed/app/failure"
 	"github.com/answerfeed/answerfeed/handlers"
 )
 
@@ -18,6 +19,8 @@ type answers struct {
 	n      int // from 1 on
 	delay  time.Duration
 	ledger *ledger
+	// failed is told of what will not heal: the run is then over.
+	failed func(error)
 
 	effect *effect
 	err    error // of preparing it
@@ -70,6 +73,9 @@ func (a *answers) handle(ctx context.Context, e event.AnswerAdded) error {
 		}
 	}
 	if err := a.effect.committing.Do(ctx, e); err != nil {
+		if v := failure.Classify(err); ctx.Err() == nil && v.Kind != failure.KindTransient {
+			a.failed(err)
+		}
 		return err
 	}
 	a.ledger.settle(a.n, i, true)

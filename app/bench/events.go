@@ -95,6 +95,3 @@ func (s source) message(i int) (*message.Message, error) {
 
 // poisoned spreads the share evenly.
 func (s source) poisoned(i int) bool { return (i+1)*s.poison/100 != i*s.poison/100 }
-
-// poisonedBefore is how many of the first n events are poison.
-func (s source) poisonedBefore(n int) int { return n * s.poison / 100 }

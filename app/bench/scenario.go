@@ -28,7 +28,7 @@ func Scenarios() []string {
 
 // Bounds of Settings.
 const (
-	maxMessages = 10_000_000
+	maxMessages = 5_000_000
 	maxRate     = 100_000
 	minPayload  = 256
 	maxDelay    = 10 * time.Second // half of the grace that work has when a worker stops
@@ -42,7 +42,7 @@ type Settings struct {
 	// Defaults to what takes the scenario some seconds a step.
 	Messages int
 	// Rate is how many events a second are published where latency is
-	// measured. Defaults to 500.
+	// measured, at least 1. Defaults to 500.
 	Rate float64
 	// Payload is the size of an event in bytes, at least 256. Defaults to 400.
 	Payload int
@@ -67,8 +67,8 @@ func (s Settings) Validate() error {
 		return fmt.Errorf("--scenario %s: there is %s", s.Scenario, strings.Join(Scenarios(), ", "))
 	case s.Messages < 0 || s.Messages > maxMessages:
 		return fmt.Errorf("--messages %d: it must be 1 to %d", s.Messages, maxMessages)
-	case !(s.Rate >= 0 && s.Rate <= maxRate): // NaN is neither
-		return fmt.Errorf("--rate %g: it must be more than 0 and at most %d events a second", s.Rate, maxRate)
+	case s.Rate != 0 && !(s.Rate >= 1 && s.Rate <= maxRate): // NaN is neither
+		return fmt.Errorf("--rate %g: it must be 1 to %d events a second", s.Rate, maxRate)
 	case s.Payload != 0 && (s.Payload < minPayload || s.Payload > event.MaxPayload):
 		return fmt.Errorf("--payload %d: it must be %d to %d bytes", s.Payload, minPayload, event.MaxPayload)
 	case s.HandlerDelay < 0 || s.HandlerDelay > maxDelay:

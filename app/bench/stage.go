@@ -44,7 +44,7 @@ func (b *bench) open(ctx context.Context, p place, s step) (*stage, error) {
 		return nil, err
 	}
 	b.Progress(s.name+": making queues and tables", 0, 1)
-	st.client, err = app.Open(ctx, p.options(newPipeline(st).declared(), s.delay))
+	st.client, err = app.Open(ctx, p.options(newPipeline(st, nil).declared(), s.delay))
 	return st, err
 }
 

@@ -16,10 +16,10 @@ import (
 // pipeline is the handlers of one App.
 type pipeline []*answers
 
-func newPipeline(st *stage) pipeline {
+func newPipeline(st *stage, failed func(error)) pipeline {
 	var all pipeline
 	for n := range st.step.handlers {
-		all = append(all, &answers{place: st.place, n: n + 1, delay: st.step.delay, ledger: st.ledger})
+		all = append(all, &answers{place: st.place, n: n + 1, delay: st.step.delay, ledger: st.ledger, failed: failed})
 	}
 	return all
 }
@@ -45,7 +45,7 @@ type worker struct {
 	target  int
 	reached <-chan time.Time
 
-	failed chan error // by a part of the App, or whoever publishes
+	failed chan error // the first reason to give up: a part of the App, an effect, whoever publishes
 	cancel context.CancelFunc
 	watch  sync.WaitGroup
 
@@ -54,10 +54,8 @@ type worker struct {
 
 // launch starts a worker that has so many messages to settle.
 func (st *stage) launch(ctx context.Context, target int) (_ *worker, err error) {
-	w := &worker{
-		stage: st, pipeline: newPipeline(st), registry: prometheus.NewRegistry(),
-		target: target, failed: make(chan error, 2),
-	}
+	w := &worker{stage: st, registry: prometheus.NewRegistry(), target: target, failed: make(chan error, 1)}
+	w.pipeline = newPipeline(st, w.giveUp)
 	options := st.place.options(w.pipeline.declared(), st.step.delay)
 	options.Registry = w.registry
 	if w.app, err = app.New(ctx, options); err != nil {
