@@ -157,14 +157,16 @@ func TestRun_PoisonReachesNoDesk(t *testing.T) {
 func TestRun_FanOutHasEachHandlerDoAll(t *testing.T) {
 	onEach(t, func(t *testing.T, u user) {
 		before := u.has(t)
-		report, err := u.bench(t.Context(), brief(bench.FanOut))
+		s := brief(bench.FanOut)
+		s.Messages = 500
+		report, err := u.bench(t.Context(), s)
 		require.NoError(t, err)
 		require.Equal(t, before, u.has(t))
 		require.Len(t, report.Steps, 3)
 		for i, handlers := range []int{1, 2, 5} {
 			step := report.Steps[i]
 			require.Equal(t, handlers, step.Handlers)
-			require.EqualValues(t, (2000+steady)*handlers, step.Effects)
+			require.EqualValues(t, (500+steady)*handlers, step.Effects)
 			require.Zero(t, step.Doubled)
 			require.Positive(t, step.PublishMicros, "what the producer pays")
 			require.InEpsilon(t, 1e6/step.PublishPerSecond, step.PublishMicros, 0.05)
@@ -177,18 +179,14 @@ func TestRun_BacklogGrows(t *testing.T) {
 	onEach(t, func(t *testing.T, u user) {
 		before := u.has(t)
 		s := brief(bench.Backlog)
-		s.Messages, s.Backlog = 1000, 12_000
+		s.Messages, s.Backlog = 500, 3000
 		report, err := u.bench(t.Context(), s)
 		require.NoError(t, err)
 		require.Equal(t, before, u.has(t))
-		require.Len(t, report.Steps, 2)
-		for i, waiting := range []int{10_000, 12_000} {
-			step := report.Steps[i]
-			require.Equal(t, waiting, step.Waiting)
-			require.EqualValues(t, waiting+steady, step.Effects+step.Left, "nothing is lost")
-			require.GreaterOrEqual(t, step.Effects, int64(1000+steady))
-			require.Positive(t, step.Left, "the rest was not what was asked")
-		}
+		require.Equal(t, 3000, report.Waiting)
+		require.EqualValues(t, 3000+steady, report.Effects+report.Left, "nothing is lost")
+		require.GreaterOrEqual(t, report.Effects, int64(500+steady))
+		require.Positive(t, report.Left, "the rest was not what was asked")
 		saneFigures(t, report)
 	})
 }
@@ -221,10 +219,10 @@ func TestRun_SlowHandler(t *testing.T) {
 func TestRun_LargePayload(t *testing.T) {
 	u := onSQLite(t)
 	s := brief(bench.Drain)
-	s.Messages, s.Payload = 50, 300_000
+	s.Messages, s.Payload, s.Rate = 50, 300_000, 50
 	report, err := u.bench(t.Context(), s)
 	require.NoError(t, err)
-	require.EqualValues(t, 50+steady, report.Effects)
+	require.EqualValues(t, 50+25, report.Effects)
 	require.Equal(t, 13, report.Settings.EachCall, "4 MiB a call")
 }
 

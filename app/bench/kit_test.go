@@ -10,6 +10,8 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -168,15 +170,18 @@ func (u user) has(t *testing.T) []string {
 		}
 	})
 	if u.rabbit != nil {
-		for _, list := range []string{"list_queues", "list_exchanges"} {
-			out, err := u.rabbit.Ctl(t.Context(), "--silent", list, "name")
-			require.NoError(t, err)
-			for line := range strings.Lines(out) {
-				if strings.Contains(line, "bench-") || strings.HasPrefix(line, u.config.Transport.Prefix) {
-					found = append(found, list+" "+strings.TrimSpace(line))
-				}
+		const list = `{[N || {resource, _, _, N} <- rabbit_amqqueue:list_names()], [element(4, element(2, X)) || X <- rabbit_exchange:list(<<"/">>)]}.`
+		out, err := u.rabbit.Ctl(t.Context(), "eval", list)
+		require.NoError(t, err)
+		var there []string
+		for _, name := range regexp.MustCompile(`<<"([^"]+)">>`).FindAllStringSubmatch(out, -1) {
+			if strings.Contains(name[1], "bench-") || strings.HasPrefix(name[1], u.config.Transport.Prefix) {
+				there = append(there, name[1])
 			}
 		}
+		require.Contains(t, there, u.config.Transport.Prefix+"answer-added.feed", "the list is one")
+		slices.Sort(there)
+		found = append(found, there...)
 	}
 	return found
 }
