@@ -35,8 +35,8 @@ type App struct {
 	client  *Client
 	metrics *middleware.Metrics
 	routing *routing
-	relay   *relay.Relay // nil: another process relays
-	alerts  *alert.Watcher
+	relay   *relay.Relay   // nil: another process relays
+	alerts  *alert.Watcher // nil: a guest tells nobody
 	health  *health
 	web     *web.Server
 	life    lifecycle
@@ -120,12 +120,15 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 		return a.web.Shutdown(ctx)
 	})
 
-	a.routing, err = a.newRouting(handlers.Env{DB: a.client.db, Feed: feedStore, Leaderboard: board})
+	a.routing, err = a.newRouting(handlers.Env{DB: a.client.db, Durability: a.client.durability, Feed: feedStore, Leaderboard: board})
 	if err != nil {
 		return nil, err
 	}
 	a.life.closing(a.routing.drain)
 	a.life.then(needs.Stop) // first: nobody waits for what is away while the worker drains
+	if opts.Guest {
+		return a, nil
+	}
 	if opts.Config.Relay.Enabled {
 		if a.relay, err = a.client.newRelay(); err != nil {
 			return nil, err
@@ -154,7 +157,9 @@ func (a *App) Start(ctx context.Context) error {
 		}
 	})
 	a.background.Go(func() { a.health.dependencies.Run(ctx) })
-	a.background.Go(func() { a.alerts.Run(ctx) })
+	if a.alerts != nil {
+		a.background.Go(func() { a.alerts.Run(ctx) })
+	}
 	if a.relay != nil {
 		a.background.Go(func() {
 			if err := a.relay.Run(ctx); err != nil {
@@ -162,7 +167,9 @@ func (a *App) Start(ctx context.Context) error {
 			}
 		})
 	}
-	a.background.Go(func() { a.housekeeping(ctx) })
+	if !a.client.opts.Guest {
+		a.background.Go(func() { a.housekeeping(ctx) })
+	}
 	if a.client.opts.Demo > 0 {
 		a.background.Go(func() { a.demo(ctx) })
 	}

@@ -26,6 +26,11 @@ type Options struct {
 	// Registry takes the metrics. Defaults to a new one, so that two Apps may
 	// live in one process.
 	Registry *prometheus.Registry
+	// Guest leaves alone what belongs to the worker of the same database: the
+	// App moves no outbox, tells nobody of letters, and forgets nothing that is
+	// old; dead letters stay in their queues. For measuring beside that worker,
+	// under a prefix of one's own.
+	Guest bool
 	// Demo publishes this many invented events a second while the App runs.
 	// 0 = none.
 	Demo float64

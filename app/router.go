@@ -61,6 +61,9 @@ func (a *App) newRouting(env handlers.Env) (*routing, error) {
 					return nil, err
 				}
 			}
+			if a.client.opts.Guest {
+				continue
+			}
 			if err := a.addCollector(r, sub); err != nil {
 				return nil, err
 			}

@@ -61,7 +61,10 @@ type Dependency struct {
 
 // Env is what handlers may use.
 type Env struct {
-	DB          *database.DB
+	DB *database.DB
+	// Durability is what an effect in DB must survive before its message may be
+	// acknowledged.
+	Durability  database.Durability
 	Feed        *feed.Store
 	Leaderboard *leaderboard.Store
 	// Options is what Handler.Options became: a pointer of the same type.
