@@ -139,6 +139,27 @@ func (c *Client) Prune(ctx context.Context, handler string) ([]string, error) {
 	return c.transport.Prune(ctx, handler)
 }
 
+// Remove takes back what Open, or an App, made under the transport's prefix:
+// queues, exchanges and tables of the handlers in opts, with all that is in
+// them. It returns [transport.ErrNoPrefix] when there is no prefix. What a
+// handler's own Migrate made is the caller's to remove.
+func Remove(ctx context.Context, opts Options) (err error) {
+	if err := opts.complete(); err != nil {
+		return err
+	}
+	c := &Client{opts: opts}
+	defer func() { err = errors.Join(err, c.Close()) }()
+	if c.db, err = database.Open(ctx, database.Config(opts.Config.Database)); err != nil {
+		return err
+	}
+	c.life.closing(c.db.Close)
+	if err := c.openTransport(ctx, opts.Config.Transport); err != nil {
+		return err
+	}
+	c.life.closing(c.transport.Close)
+	return c.transport.Remove(ctx, opts.subscriptions())
+}
+
 // Publisher publishes with confirmation: see [transport.Transport].
 func (c *Client) Publisher() message.Publisher { return c.transport.Publisher() }
 

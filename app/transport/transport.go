@@ -25,6 +25,8 @@ var (
 	// ErrClaimLost: the message is no longer this worker's; another has it,
 	// or will have it.
 	ErrClaimLost = errors.New("the claim on the message has ended")
+	// ErrNoPrefix: what would be removed is not set apart by a prefix.
+	ErrNoPrefix = errors.New("without a prefix everything would be removed")
 )
 
 // Transport is a broker as the worker sees it. It is safe for concurrent use.
@@ -38,6 +40,12 @@ type Transport interface {
 	// Prune removes the queues of a handler, with the messages in them, and
 	// returns their names.
 	Prune(ctx context.Context, handler string) ([]string, error)
+	// Remove takes back all that Migrate made under the transport's prefix for
+	// these subscriptions, with the messages in it: queues, exchanges, tables.
+	// What is gone already is no error. It is for what was temporary, and
+	// returns [ErrNoPrefix] where no prefix sets that apart. Nothing else may
+	// be called afterwards but Close.
+	Remove(ctx context.Context, subs []Subscription) error
 
 	// Publisher is shared by all; its Close does nothing. Publish takes a
 	// topic, for every handler's queue on it, or a queue's name (see

@@ -17,6 +17,7 @@ type queries struct {
 
 	addQueue, findQueue               string
 	dropQueues, orphans, dropMessages string
+	dropTables                        []string
 
 	claim, take     string // at least once, at most once
 	ack, back       string // of a list of ids
@@ -68,6 +69,14 @@ const (
 	dropQueues = `DELETE FROM %queues% WHERE handler = $1 RETURNING name`
 	orphans    = `SELECT DISTINCT queue_id FROM %messages% WHERE queue_id NOT IN (SELECT id FROM %queues%)`
 )
+
+// dropTables are the tables that the migrations make, and goose's own.
+func dropTables(prefix string) (statements []string) {
+	for _, table := range []string{"queue_messages", "queues", "queue_schema_needs", "queue_schema"} {
+		statements = append(statements, `DROP TABLE IF EXISTS "`+prefix+table+`"`)
+	}
+	return statements
+}
 
 // schema is the migrations of the dialect with the prefix in place.
 func schema(db *database.DB, prefix string) database.Schema {

@@ -27,6 +27,7 @@ func postgresQueries(prefix string) queries {
 		direct: sql(insert + `q.name = %topic%`),
 
 		addQueue: sql(addQueue), findQueue: sql(findQueue), dropQueues: sql(dropQueues), orphans: sql(orphans),
+		dropTables: dropTables(prefix),
 		// In the order of ids, like acknowledgements: so they cannot wait for
 		// each other.
 		dropMessages: sql(`DELETE FROM %messages% WHERE id IN (SELECT id FROM %messages% WHERE queue_id = $1 ORDER BY id LIMIT $2 FOR UPDATE)`),

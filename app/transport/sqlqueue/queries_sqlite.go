@@ -26,6 +26,7 @@ func sqliteQueries(db *database.DB, prefix string) queries {
 		direct: sql(insert + `q.name = %topic%`),
 
 		addQueue: sql(addQueue), findQueue: sql(findQueue), dropQueues: sql(dropQueues), orphans: sql(orphans),
+		dropTables:   dropTables(prefix),
 		dropMessages: sql(`DELETE FROM %messages% WHERE id IN (SELECT id FROM %messages% WHERE queue_id = $1 LIMIT $2)`),
 
 		// A claim moves due_at to the end of its lease.
