@@ -17,7 +17,7 @@ const (
 	lookEvery = 5 * time.Millisecond
 	// trickleEvery is how often a few events are published while nothing else
 	// is.
-	trickleEvery = 50 * time.Millisecond
+	trickleEvery = 100 * time.Millisecond
 	// beyondSilence is how much longer than its lease a worker is stopped.
 	beyondSilence = time.Second
 )

@@ -59,8 +59,9 @@ func (p *place) putAway(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// setUp makes a place on the target.
-func setUp(ctx context.Context, t Target) (_ *place, err error) {
+// setUp makes a place on the target, with proxies if connections are to be
+// cut.
+func setUp(ctx context.Context, t Target, proxies bool) (_ *place, err error) {
 	name := strings.ToLower(rand.Text()[:8])
 	p := &place{direct: map[string]string{}, proxied: map[string]string{}}
 	maps.Copy(p.direct, t.Settings)
@@ -90,10 +91,10 @@ func setUp(ctx context.Context, t Target) (_ *place, err error) {
 		p.direct["transport.prefix"] = t.Prefix + "verify-" + name + "-"
 	}
 	maps.Copy(p.proxied, p.direct)
-	if err := p.proxy(t); err != nil {
-		return nil, err
+	if !proxies {
+		return p, nil
 	}
-	return p, nil
+	return p, p.proxy(t)
 }
 
 // makeDatabase makes a schema in a PostgreSQL database, or a file beside that

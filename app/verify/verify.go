@@ -129,7 +129,7 @@ func Run(ctx context.Context, o Options) (_ *Report, err error) {
 			r.report.Logs = r.dir
 		}
 	}()
-	if r.place, err = setUp(ctx, o.Target); err != nil {
+	if r.place, err = setUp(ctx, o.Target, o.Cuts > 0); err != nil {
 		return nil, err
 	}
 	defer func() {

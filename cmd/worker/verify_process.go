@@ -128,6 +128,7 @@ func (c *cli) beProcess(ctx context.Context, p verify.Process) (err error) {
 		defer files[i].Close()
 	}
 	logger := slog.New(app.LogHandler(slog.NewTextHandler(c.Err, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	p.Settings["migrate"] = "false" // the run has migrated
 	opts, err := c.verifyOptions(p.Settings, logger, files[0], files[1])
 	if err != nil {
 		return err

@@ -107,6 +107,9 @@ func (c *cli) ownRuns(f verifyFlags, dir string, broker *testserver.RabbitMQ, db
 	remote := slices.DeleteFunc(slices.Clone(f.on), func(on string) bool { return on == onSQLite })
 	for i, on := range f.on {
 		settings := map[string]string{}
+		for _, section := range []string{"database.", "transport.sql."} { // each connection is a process of the server's
+			settings[section+"writers"], settings[section+"readers"] = "4", "2"
+		}
 		r := verifyRun{Options: f.Options}
 		r.Messages, r.Kills = share(f.Messages, i, len(f.on)), share(f.Kills, i, len(f.on))
 		r.Cuts, r.BrokerKills, r.DatabaseKills = 0, 0, 0
@@ -125,7 +128,7 @@ func (c *cli) ownRuns(f verifyFlags, dir string, broker *testserver.RabbitMQ, db
 		if on == onRabbitMQ {
 			r.BrokerKills, r.Broker = f.BrokerKills, broker
 			settings["transport.kind"], settings["transport.amqp.url"], settings["transport.amqp.failover"] = config.KindAMQP, broker.URL, ""
-			settings["transport.prefix"] = ""
+			settings["transport.prefix"], settings["transport.amqp.heartbeat"] = "", "2s" // or a worker that is held up keeps its messages for long
 		}
 		if r.target, err = c.target(on, settings); err != nil {
 			return nil, err
