@@ -25,6 +25,9 @@ type fleet struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
+	ownMu sync.Mutex
+	all   []*process // that were ever started
+
 	mu    sync.Mutex
 	slots []*process
 	past  int64 // effects of processes that others have replaced
@@ -145,7 +148,7 @@ func (f *fleet) stop(ctx context.Context) {
 	var wg sync.WaitGroup
 	for i, p := range slots {
 		wg.Go(func() {
-			bad[i] = !p.terminated(ctx)
+			bad[i] = p.terminated(ctx) != 0
 		})
 	}
 	wg.Wait()
@@ -156,18 +159,24 @@ func (f *fleet) stop(ctx context.Context) {
 	}
 }
 
+// own takes care that a process ends with the run.
+func (f *fleet) own(p *process) {
+	f.ownMu.Lock()
+	defer f.ownMu.Unlock()
+	f.all = append(f.all, p)
+}
+
 // close kills what is left.
 func (f *fleet) close() {
 	f.cancel()
-	f.mu.Lock()
-	slots := f.slots
-	f.mu.Unlock()
-	for _, p := range slots {
-		if p != nil {
-			p.kill()
-		}
+	f.mu.Lock() // until a start that is under way is over
+	defer f.wg.Wait()
+	defer f.mu.Unlock()
+	f.ownMu.Lock()
+	defer f.ownMu.Unlock()
+	for _, p := range f.all {
+		p.kill()
 	}
-	f.wg.Wait()
 	f.r.report.EndedAlone = f.alone
 	f.r.report.Problems = append(f.r.report.Problems, f.notes...)
 	if f.wrong > 0 {

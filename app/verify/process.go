@@ -58,6 +58,7 @@ func (r *run) launch(spec Process, at string) (*process, error) {
 		return nil, fmt.Errorf("starting a process of the run: %w", err)
 	}
 	p.hold = in
+	r.fleet.own(p)
 	go p.attend(out)
 	if err := json.NewEncoder(in).Encode(spec); err != nil && !errors.Is(err, syscall.EPIPE) { // else it has died, which is seen
 		p.kill()
@@ -108,9 +109,9 @@ func (p *process) effects() int64 {
 	return info.Size()
 }
 
-// terminated sends SIGTERM and returns true when the process ends with 0 in
-// time.
-func (p *process) terminated(ctx context.Context) bool {
+// terminated sends SIGTERM and returns the exit status; -1 when the process
+// had to be killed.
+func (p *process) terminated(ctx context.Context) int {
 	p.expected.Store(true)
 	p.signal(syscall.SIGTERM)
 	ctx, cancel := context.WithTimeout(ctx, stopWithin)
@@ -118,9 +119,9 @@ func (p *process) terminated(ctx context.Context) bool {
 	select {
 	case <-p.done:
 		_ = p.hold.Close()
-		return p.cmd.ProcessState.ExitCode() == 0
+		return p.cmd.ProcessState.ExitCode()
 	case <-ctx.Done():
 		p.kill()
-		return false
+		return -1
 	}
 }

@@ -130,16 +130,11 @@ func (c *cli) verifyAll(ctx context.Context, f verifyFlags, runs []verifyRun) er
 		}
 		report, err := verify.Run(ctx, o)
 		_ = bar.Finish()
-		if err != nil {
+		if err != nil { // what the report says is not the end of it
 			failed = fmt.Errorf("verifying %s, seed %d: %w", run.target.Name, f.Seed, err)
-			if report == nil {
-				break
-			}
-		}
-		reports = append(reports, report)
-		if failed != nil {
 			break
 		}
+		reports = append(reports, report)
 	}
 	if f.format == "json" {
 		failed = errors.Join(failed, c.json(struct {
@@ -147,7 +142,7 @@ func (c *cli) verifyAll(ctx context.Context, f verifyFlags, runs []verifyRun) er
 			Runs   []*verify.Report `json:"runs"`
 		}{failed == nil && allPassed(reports), reports}))
 	} else {
-		c.printReports(reports)
+		c.printReports(reports, failed == nil && allPassed(reports))
 	}
 	if failed == nil && !allPassed(reports) {
 		return errReported

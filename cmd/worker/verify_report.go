@@ -11,7 +11,7 @@ import (
 )
 
 // printReports prints each run, and in the end whether all is well.
-func (c *cli) printReports(reports []*verify.Report) {
+func (c *cli) printReports(reports []*verify.Report, passed bool) {
 	for _, r := range reports {
 		c.printReport(r)
 	}
@@ -24,7 +24,7 @@ func (c *cli) printReports(reports []*verify.Report) {
 		all.Redelivered += r.Redelivered
 	}
 	verdict := "PASSED"
-	if !allPassed(reports) {
+	if !passed {
 		verdict = "FAILED"
 	}
 	fmt.Fprintf(c.Out, "%s: %d events confirmed, %d lost, %d doubled, %d unexpected, %d deliveries repeated\n",
