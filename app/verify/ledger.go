@@ -102,13 +102,3 @@ func (l *ledger) again(n int) []item {
 	}
 	return items
 }
-
-// dead counts the events that stay dead letters, cured ones apart.
-func (l *ledger) dead(cured bool) (n int) {
-	for _, k := range l.kinds[:l.confirmed] {
-		if k == incurable || k == curable && !cured {
-			n++
-		}
-	}
-	return n
-}

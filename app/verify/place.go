@@ -91,10 +91,12 @@ func setUp(ctx context.Context, t Target, proxies bool) (_ *place, err error) {
 		p.direct["transport.prefix"] = t.Prefix + "verify-" + name + "-"
 	}
 	maps.Copy(p.proxied, p.direct)
-	if !proxies {
-		return p, nil
+	if proxies {
+		if err := p.proxy(t); err != nil {
+			return nil, err
+		}
 	}
-	return p, p.proxy(t)
+	return p, nil
 }
 
 // makeDatabase makes a schema in a PostgreSQL database, or a file beside that

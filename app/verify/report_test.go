@@ -78,8 +78,8 @@ func TestCompare_HoldsTheTablesAgainstTheLedger(t *testing.T) {
 
 func TestRecovered_MedianAndMax(t *testing.T) {
 	r := newReport(Options{})
-	for _, took := range []time.Duration{3, 1, 9} {
-		r.recovered(killWorker, took*time.Second)
+	for _, took := range []time.Duration{3 * time.Second, time.Second, 9 * time.Second} {
+		r.recovered(killWorker, took)
 	}
 	r.recovered(crashAt, time.Hour) // that is not one
 	require.Len(t, r.Recovery, 1)

@@ -119,17 +119,23 @@ func (c *cli) verifyProcess() *cobra.Command {
 }
 
 // beProcess works until ctx ends.
-func (c *cli) beProcess(ctx context.Context, p verify.Process) (err error) {
-	var files [2]*os.File
-	for i, name := range []string{p.Delivered, p.Handled} {
-		if files[i], err = os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err != nil {
-			return fmt.Errorf("opening a file of the run: %w", err)
-		}
-		defer files[i].Close()
+func (c *cli) beProcess(ctx context.Context, p verify.Process) error {
+	// One write of a byte in append mode is whole or not there, also when the
+	// process is killed.
+	const mode = os.O_APPEND | os.O_CREATE | os.O_WRONLY
+	delivered, err := os.OpenFile(p.Delivered, mode, 0o600)
+	if err != nil {
+		return fmt.Errorf("opening a file of the run: %w", err)
 	}
+	defer delivered.Close()
+	handled, err := os.OpenFile(p.Handled, mode, 0o600)
+	if err != nil {
+		return fmt.Errorf("opening a file of the run: %w", err)
+	}
+	defer handled.Close()
 	logger := slog.New(app.LogHandler(slog.NewTextHandler(c.Err, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	p.Settings["migrate"] = "false" // the run has migrated
-	opts, err := c.verifyOptions(p.Settings, logger, files[0], files[1])
+	opts, err := c.verifyOptions(p.Settings, logger, delivered, handled)
 	if err != nil {
 		return err
 	}
