@@ -3,6 +3,7 @@ package middleware
 import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"github.com/answerfeed/answerfeed/app/crash"
 	"github.com/answerfeed/answerfeed/app/event"
 	"github.com/answerfeed/answerfeed/app/transport"
 )
@@ -20,6 +21,8 @@ func Correlation(s Settings) message.HandlerMiddleware {
 			}
 			m.Metadata.Set(transport.KeyCorrelationID, about.CorrelationID)
 			m.SetContext(event.WithMessage(m.Context(), about))
+			crash.At(crash.Received)
+			crash.Handling(m)
 			return next(m)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	wmiddleware "github.com/ThreeDotsLabs/watermill/message/router/middleware"
 
+	"github.com/answerfeed/answerfeed/app/crash"
 	"github.com/answerfeed/answerfeed/app/failure"
 	"github.com/answerfeed/answerfeed/app/transport"
 )
@@ -40,9 +41,11 @@ func DeadLetter(s Settings) message.HandlerMiddleware {
 			m.Metadata.Set(wmiddleware.PoisonedHandlerKey, s.Handler)
 			m.Metadata.Set(wmiddleware.PoisonedSubscriberKey, message.SubscriberNameFromCtx(m.Context()))
 			m.Metadata.Set(transport.KeyError, cut(verdict.Error(), maxError))
+			crash.Burying(m)
 			if err := s.LetterBox.DeadLetter(m.Context(), m); err != nil {
 				return nil, s.unsafe(m, fmt.Errorf("writing a dead letter: %w", err))
 			}
+			crash.At(crash.LetterPublished)
 			setOutcome(m.Context(), DeadLettered)
 			s.Logger.WarnContext(m.Context(), "dead letter",
 				"reason", string(reason), "attempts", transport.Count(m, transport.KeyAttempts), "error", brief(verdict))

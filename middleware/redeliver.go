@@ -6,6 +6,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"github.com/answerfeed/answerfeed/app/crash"
 	"github.com/answerfeed/answerfeed/app/failure"
 	"github.com/answerfeed/answerfeed/app/transport"
 )
@@ -30,6 +31,7 @@ func Redeliver(s Settings) message.HandlerMiddleware {
 			if err := s.Redeliverer.Redeliver(m.Context(), m, delay); err != nil {
 				return nil, s.unsafe(m, fmt.Errorf("redelivering: %w", err))
 			}
+			crash.At(crash.RedeliveryPublished)
 			setOutcome(m.Context(), Redelivered)
 			s.Logger.InfoContext(m.Context(), "failed for now; comes again",
 				"delay", delay.String(), "redelivery", n+1, "reason", string(verdict.Reason), "error", brief(verdict))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"github.com/answerfeed/answerfeed/app/crash"
 	"github.com/answerfeed/answerfeed/app/event"
 	"github.com/answerfeed/answerfeed/app/failure"
 	"github.com/answerfeed/answerfeed/app/transport"
@@ -38,6 +39,7 @@ func Retry(s Settings) message.HandlerMiddleware {
 			for n := 1; ; n++ {
 				out, err := next(m)
 				if err == nil {
+					crash.At(crash.Committed)
 					return out, nil
 				}
 				if errors.Is(err, errInterrupted) {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/answerfeed/answerfeed/app/crash"
 )
 
 // Durability says what a commit must survive.
@@ -138,6 +140,7 @@ func (db *DB) Update(ctx context.Context, d Durability, fn func(ctx context.Cont
 	if ctx.Err() != nil { // it is being rolled back
 		return fmt.Errorf("committing: %w", ctx.Err())
 	}
+	crash.At(crash.BeforeCommit)
 	err = tx.Commit()
 	if err == nil {
 		return nil

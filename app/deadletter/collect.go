@@ -7,6 +7,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	wmiddleware "github.com/ThreeDotsLabs/watermill/message/router/middleware"
 
+	"github.com/answerfeed/answerfeed/app/crash"
 	"github.com/answerfeed/answerfeed/app/event"
 	"github.com/answerfeed/answerfeed/app/transport"
 )
@@ -20,6 +21,9 @@ func (s *Store) Collect(handler, topic string, logger *slog.Logger) message.NoPu
 	return func(m *message.Message) error {
 		l := fromMessage(m, handler, topic)
 		err := s.Save(m.Context(), l)
+		if err == nil {
+			crash.At(crash.LetterStored)
+		}
 		if err != nil && m.Context().Err() == nil {
 			ctx := event.WithMessage(m.Context(), event.NewMessage(topic, handler, l.CorrelationID, m.Payload, m.UUID))
 			logger.ErrorContext(ctx, "a dead letter could not be stored; it stays in its queue and is tried again", "error", err)

@@ -12,6 +12,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	wmiddleware "github.com/ThreeDotsLabs/watermill/message/router/middleware"
 
+	"github.com/answerfeed/answerfeed/app/crash"
 	"github.com/answerfeed/answerfeed/app/database"
 	"github.com/answerfeed/answerfeed/app/event"
 	"github.com/answerfeed/answerfeed/app/transport"
@@ -90,6 +91,7 @@ func (d *Desk) requeue(ctx context.Context, s Selection, o Options, note string)
 		}
 		letters = slices.DeleteFunc(letters, func(l *Letter) bool { return l.State != Dead }) // another desk was here
 		sent, err := sending.send(ctx, letters, refuse)
+		crash.At(crash.Requeued)
 		// What is sent is marked, also when the desk is told to stop.
 		moved, markErr := d.move(context.WithoutCancel(ctx), a, sent, Requeued)
 		return moved, errors.Join(err, markErr)

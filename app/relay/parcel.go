@@ -12,6 +12,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"github.com/answerfeed/answerfeed/app/crash"
 	"github.com/answerfeed/answerfeed/app/event"
 	"github.com/answerfeed/answerfeed/app/transport"
 )
@@ -96,6 +97,9 @@ func (r *Relay) send(p parcel, deadline time.Time) {
 	if o.err != nil && !errors.Is(o.err, transport.ErrNoQueue) {
 		// Whose fault is it? A transport that answers could have taken it.
 		o.unsent = r.askTransport() != nil
+	}
+	if o.err == nil {
+		crash.At(crash.Relayed)
 	}
 	r.outcomes <- o
 }

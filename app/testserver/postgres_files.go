@@ -88,26 +88,27 @@ func servant() *user.User {
 // postgresBinaries finds the folder of initdb and postgres, which Debian keeps
 // out of the search path.
 func postgresBinaries(ctx context.Context) (string, error) {
-	search := func() string {
-		if file := find("/usr/lib/postgresql/*/bin/initdb", "/usr/local/lib/postgresql/*/bin/initdb",
-			"/usr/local/pgsql/bin/initdb", "/usr/pgsql-*/bin/initdb", "/opt/postgresql*/bin/initdb"); file != "" {
-			return filepath.Dir(file)
-		}
-		if file, err := exec.LookPath("initdb"); err == nil {
-			return filepath.Dir(file)
-		}
-		return ""
-	}
-	if bin := search(); bin != "" {
+	if bin := findPostgres(); bin != "" {
 		return bin, nil
 	}
 	if err := installPostgres(ctx); err != nil {
 		return "", err
 	}
-	if bin := search(); bin != "" {
+	if bin := findPostgres(); bin != "" {
 		return bin, nil
 	}
 	return "", errors.New("postgresql was installed and its initdb was not found")
+}
+
+func findPostgres() string {
+	if file := find("/usr/lib/postgresql/*/bin/initdb", "/usr/local/lib/postgresql/*/bin/initdb",
+		"/usr/local/pgsql/bin/initdb", "/usr/pgsql-*/bin/initdb", "/opt/postgresql*/bin/initdb"); file != "" {
+		return filepath.Dir(file)
+	}
+	if file, err := exec.LookPath("initdb"); err == nil {
+		return filepath.Dir(file)
+	}
+	return ""
 }
 
 // installPostgres keeps Debian's package from starting a server of its own.

@@ -1,6 +1,6 @@
-// Package testserver starts throwaway servers for tests: a RabbitMQ of one's
-// own, on free loopback ports and in a temporary folder, that a test may kill
-// and start again.
+// Package testserver starts throwaway servers, for tests and for `worker
+// verify --own-servers`: a RabbitMQ or PostgreSQL of one's own, on free
+// loopback ports and in a temporary folder, that one may kill and start again.
 //
 // The one thing to know: whatever it starts ends with the process that
 // started it, even when that one is killed.
@@ -83,6 +83,20 @@ func FreePort() (int, error) {
 	}
 	port := l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // it is TCP
 	return port, l.Close()
+}
+
+// Missing names the Debian packages that are not installed: PostgreSQL's, and
+// RabbitMQ's if that is wanted, too. Tests need not ask: what is missing is
+// installed where that is possible. A program that its user did not ask for
+// that should.
+func Missing(rabbitMQ bool) (packages []string) {
+	if findPostgres() == "" {
+		packages = append(packages, "postgresql")
+	}
+	if script, epmd := findRabbit(); rabbitMQ && (script == "" || epmd == "") {
+		packages = append(packages, "rabbitmq-server")
+	}
+	return packages
 }
 
 // find returns the first file that matches one of the patterns.

@@ -180,19 +180,19 @@ func (r *RabbitMQ) node() string { return "test" + strconv.Itoa(r.Port) + "@loca
 // rabbitBinaries finds the package's own start script, which runs as any
 // user, and Erlang's port mapper.
 func rabbitBinaries(ctx context.Context) (script, epmd string, err error) {
-	search := func() bool {
-		script = find("/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server", "/opt/rabbitmq*/sbin/rabbitmq-server", "/usr/local/lib/rabbitmq*/sbin/rabbitmq-server")
-		epmd = find("/usr/bin/epmd", "/usr/local/bin/epmd", "/usr/lib/erlang/bin/epmd", "/usr/lib/erlang/erts-*/bin/epmd")
-		return script != "" && epmd != ""
-	}
-	if search() {
+	if script, epmd = findRabbit(); script != "" && epmd != "" {
 		return script, epmd, nil
 	}
 	if err := install(ctx, "rabbitmq-server"); err != nil {
 		return "", "", err
 	}
-	if !search() {
+	if script, epmd = findRabbit(); script == "" || epmd == "" {
 		return "", "", errors.New("rabbitmq-server was installed and its start script was not found")
 	}
 	return script, epmd, nil
+}
+
+func findRabbit() (script, epmd string) {
+	return find("/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server", "/opt/rabbitmq*/sbin/rabbitmq-server", "/usr/local/lib/rabbitmq*/sbin/rabbitmq-server"),
+		find("/usr/bin/epmd", "/usr/local/bin/epmd", "/usr/lib/erlang/bin/epmd", "/usr/lib/erlang/erts-*/bin/epmd")
 }

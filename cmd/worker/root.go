@@ -83,7 +83,7 @@ Exit status: 0 done; 1 failed or partly failed; 2 wrong usage or configuration.`
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(c.run(), c.publish(), c.importer(), c.deadletters(), c.backlog(), c.migrate(), c.relay(), c.bench(), c.config(), c.health(), c.version())
+	root.AddCommand(c.run(), c.publish(), c.importer(), c.deadletters(), c.backlog(), c.migrate(), c.relay(), c.bench(), c.verify(), c.config(), c.health(), c.version())
 	root.InitDefaultCompletionCmd() // as strict as the others
 	strictArgs(root)
 	return root

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"github.com/answerfeed/answerfeed/app/crash"
 	"github.com/answerfeed/answerfeed/app/transport"
 	"github.com/answerfeed/answerfeed/app/transport/window"
 )
@@ -219,6 +220,7 @@ func (c *consumer) drain(s *session) {
 			drained = true
 		case <-tick.C:
 		}
+		crash.At(crash.Draining)
 		c.collect(s, time.Now())
 		if s == nil {
 			continue

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"github.com/answerfeed/answerfeed/app/crash"
 	"github.com/answerfeed/answerfeed/app/transport"
 	"github.com/answerfeed/answerfeed/app/transport/window"
 )
@@ -138,6 +139,9 @@ func (c *consumer) run() {
 			c.lookAt = time.Time{}
 		case <-gate:
 		case <-timer.C:
+		}
+		if !intake {
+			crash.At(crash.Draining)
 		}
 		open, _ := c.cfg.Opened()
 		err := c.round(phase, intake && open)
