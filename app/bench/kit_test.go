@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"os"
@@ -125,7 +124,7 @@ func newUser(t *testing.T, rabbit *testserver.RabbitMQ, settings map[string]any)
 	return u
 }
 
-func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // open looks through the user's own client.
 func (u user) open(t *testing.T, look func(*app.Client)) {
