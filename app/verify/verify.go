@@ -123,8 +123,8 @@ func Run(ctx context.Context, o Options) (_ *Report, err error) {
 		return nil, fmt.Errorf("making a folder for the run: %w", err)
 	}
 	defer func() {
-		if err == nil && r.report.Passed() {
-			err = os.RemoveAll(r.dir)
+		if err != nil || r.report.Passed() {
+			err = errors.Join(err, os.RemoveAll(r.dir))
 		} else {
 			r.report.Logs = r.dir
 		}

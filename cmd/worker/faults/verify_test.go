@@ -39,7 +39,7 @@ type verified struct {
 func (p place) verify(t *testing.T, binary string, env []string, args ...string) (code int, v verified) {
 	t.Helper()
 	cmd := p.inside(exec.CommandContext(t.Context(), binary, append([]string{"verify", "-o", "json", "--seed", "1"}, args...)...))
-	cmd.Env = append(cmd.Env, env...)
+	cmd.Env = append(append(cmd.Env, "TMPDIR="+t.TempDir()), env...) // where logs stay when it fails
 	out, err := cmd.Output()
 	var failed *exec.ExitError
 	if err != nil {
