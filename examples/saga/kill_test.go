@@ -70,11 +70,19 @@ type program struct {
 	log     *bytes.Buffer // once it has ended
 }
 
-func start(t *testing.T, file, dies string) *program {
+// build builds this test binary without the race detector, with which SQLite is
+// ten times slower, and returns its path.
+func build(t *testing.T) string {
 	t.Helper()
-	self, err := os.Executable()
-	require.NoError(t, err)
-	p := &program{cmd: exec.Command(self), address: make(chan string, 1), ended: make(chan error, 1), log: &bytes.Buffer{}}
+	binary := filepath.Join(t.TempDir(), "program")
+	out, err := exec.CommandContext(t.Context(), "go", "test", "-c", "-o", binary, ".").CombinedOutput()
+	require.NoError(t, err, string(out))
+	return binary
+}
+
+func start(t *testing.T, binary, file, dies string) *program {
+	t.Helper()
+	p := &program{cmd: exec.Command(binary), address: make(chan string, 1), ended: make(chan error, 1), log: &bytes.Buffer{}}
 	p.cmd.Dir, p.cmd.Stderr = filepath.Dir(file), p.log
 	within := "20s" // enough, mostly; what is late is undone, too
 	if strings.Contains(dies, "did not answer") {
@@ -162,6 +170,7 @@ func TestSaga_KilledAtEveryStep(t *testing.T) {
 		kills, err = strconv.Atoi(text)
 		require.NoError(t, err)
 	}
+	binary := build(t)
 	db, file := newDatabase(t)
 	update(t, db, func(ctx context.Context, tx *sql.Tx) error {
 		for _, trigger := range watched() {
@@ -178,7 +187,7 @@ func TestSaga_KilledAtEveryStep(t *testing.T) {
 	ask(t, db, c.questions...)
 
 	// Some complete ones first, of which authors can take some back.
-	p := start(t, file, "logged|points granted|again")
+	p := start(t, binary, file, "logged|points granted|again")
 	requireKilled(t, p, c.use(t, p), "the first")
 	for n := range kills {
 		for _, i := range rand.Perm(len(places())) {
@@ -186,13 +195,13 @@ func TestSaga_KilledAtEveryStep(t *testing.T) {
 			if n%2 == 1 {
 				place += "|again"
 			}
-			p := start(t, file, place)
+			p := start(t, binary, file, place)
 			requireKilled(t, p, c.use(t, p), place)
 		}
 		t.Logf("killed %d times at each place, %d answers posted", n+1, c.posted)
 	}
 
-	p = start(t, file, "never")
+	p = start(t, binary, file, "never")
 	rest(t, db)
 	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, <-p.ended, p.log)

@@ -60,7 +60,7 @@ func TestSaga_CompleteOrUndone(t *testing.T) {
 }
 
 func test(t *testing.T, cfg database.Config, settings map[string]string) {
-	b := started(t, settings, io.Discard, "-within", "2s")
+	b := started(t, settings, io.Discard, "-within", "5s")
 	db := open(t, cfg)
 	questions := []string{"q1", "q2", "q3"}
 	ask(t, db, questions[:2]...)
@@ -142,24 +142,27 @@ func (l *lines) about(t *testing.T, answer, correlation string) (messages []stri
 // One correlation id from the request to the last line of the log, whichever way
 // a saga goes.
 func TestSaga_OneCorrelationID(t *testing.T) {
-	var log lines
-	file := filepath.Join(t.TempDir(), "saga.db")
-	b := started(t, map[string]string{"WORKER_DATABASE_DSN": file, "WORKER_TRANSPORT_SQL_DSN": file}, &log, "-within", "2s")
-	ends := map[string][]string{
-		"Short waves.": {"answer stored", "answer moderated", "answer decided", "points granted"},
-		"Buy spam!":    {"answer stored", "answer moderated", "answer decided"},
-		"Hmm.":         {"answer stored", "moderation does not answer", "answer undone"},
-	}
-	for text, want := range ends {
-		correlation := "request-" + rand.Text()
-		id, err := b.answer(t, "q1", "ada", text, correlation)
-		require.NoError(t, err)
-		require.Eventually(t, func() bool { return len(log.about(t, id, correlation)) == len(want) }, time.Minute, 5*time.Millisecond)
-		require.ElementsMatch(t, want, log.about(t, id, correlation))
-		reply, status, err := b.do(t, http.MethodGet, "/answers/"+id, "", nil)
-		require.NoError(t, err)
-		require.Equal(t, http.StatusOK, status)
-		require.Equal(t, condemned(text), reply["state"] == stateUndone)
+	for name, test := range map[string]struct {
+		text, within string
+		want         []string
+	}{
+		"accepted": {"Short waves.", "1h", []string{"answer stored", "answer moderated", "answer decided", "points granted"}},
+		"refused":  {"Buy spam!", "1h", []string{"answer stored", "answer moderated", "answer decided"}},
+		"too late": {"Hmm.", "1s", []string{"answer stored", "moderation does not answer", "answer undone"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log lines
+			file := filepath.Join(t.TempDir(), "saga.db")
+			b := started(t, map[string]string{"WORKER_DATABASE_DSN": file, "WORKER_TRANSPORT_SQL_DSN": file}, &log, "-within", test.within)
+			id, err := b.answer(t, "q1", "ada", test.text, "request-1")
+			require.NoError(t, err)
+			require.Eventually(t, func() bool { return len(log.about(t, id, "request-1")) == len(test.want) }, time.Minute, 5*time.Millisecond)
+			require.ElementsMatch(t, test.want, log.about(t, id, "request-1"))
+			reply, status, err := b.do(t, http.MethodGet, "/answers/"+id, "", nil)
+			require.NoError(t, err)
+			require.Equal(t, http.StatusOK, status)
+			require.Equal(t, condemned(test.text), reply["state"] == stateUndone)
+		})
 	}
 }
 
