@@ -31,9 +31,26 @@ type onceCall struct {
 // happens once, however often the message comes within [InboxKept].
 //
 // Effects of several callers share a commit. When it fails, each fn is run
-// again in a transaction of its own: fn must touch nothing but tx.
+// again in a transaction of its own: fn must touch nothing but tx. Its context
+// is the commit's, with the values of the caller's: what fn publishes and logs
+// belongs to the caller's message.
 func (db *DB) Once(ctx context.Context, handler, topic, identity string, fn func(ctx context.Context, tx *sql.Tx) error) error {
-	return db.once.Do(ctx, onceCall{handler, topic, identity, fn})
+	return db.once.Do(ctx, onceCall{handler, topic, identity, func(commit context.Context, tx *sql.Tx) error {
+		return fn(withValues{commit, ctx}, tx)
+	}})
+}
+
+// withValues is a context with the values of another.
+type withValues struct {
+	context.Context
+	values context.Context //nolint:containedctx // that is what it is
+}
+
+func (c withValues) Value(key any) any {
+	if v := c.values.Value(key); v != nil {
+		return v
+	}
+	return c.Context.Value(key)
 }
 
 // applyOnce writes all notes before it runs any fn, and in the order of their

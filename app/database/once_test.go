@@ -49,6 +49,27 @@ func TestOnce_AFailedEffectLeavesNoNote(t *testing.T) {
 	})
 }
 
+// Many share a commit, and each has the values of its own context: what is
+// published inside belongs to the message that is being handled.
+func TestOnce_KeepsTheCallersValues(t *testing.T) {
+	onBoth(t, func(t *testing.T, at place) {
+		type key struct{}
+		db := at.migrated(t)
+		var wg sync.WaitGroup
+		for i := range 100 {
+			wg.Go(func() {
+				ctx := context.WithValue(t.Context(), key{}, i)
+				assert.NoError(t, db.Once(ctx, "h", "t", fmt.Sprint(i), func(ctx context.Context, tx *sql.Tx) error {
+					assert.Equal(t, i, ctx.Value(key{}))
+					return insert(ctx, tx, i)
+				}))
+			})
+		}
+		wg.Wait()
+		require.Equal(t, 100, count(t, db, "effects"))
+	})
+}
+
 // Processes that prune at once get in nobody's way.
 func TestPruneInbox_ForgetsOnlyWhatIsOld(t *testing.T) {
 	onBoth(t, func(t *testing.T, at place) {

@@ -65,15 +65,10 @@ type steps struct {
 }
 
 // once is a step: fn in one transaction with the inbox's note of the message
-// that ctx belongs to. Steps of several messages share a commit, whose context
-// is nobody's: the message is put into it, so that what fn publishes has the
-// message's correlation id.
+// that ctx belongs to. What fn publishes has the message's correlation id.
 func (s steps) once(ctx context.Context, fn func(ctx context.Context, tx *sql.Tx) error) error {
 	m := event.MessageOf(ctx)
-	err := s.db.Once(ctx, m.Handler, m.Topic, m.Identity(), func(ctx context.Context, tx *sql.Tx) error {
-		return fn(event.WithMessage(ctx, m), tx)
-	})
-	if err != nil {
+	if err := s.db.Once(ctx, m.Handler, m.Topic, m.Identity(), fn); err != nil {
 		return fmt.Errorf("a step of the saga: %w", err) // package failure knows a database that is away by its error
 	}
 	return nil

@@ -24,21 +24,24 @@ func TestSwitchedTransport(t *testing.T) {
 	sqlite := onSQLite(t).with(tablesIn(sharedDatabase(t)))
 	after := []place{sqlite.with(queuesIn(sharedDatabase(t))), sqlite.with(queuesAt(sharedBroker(t)))}
 
-	oldQueues, oldWorker := sqlite.open(t, keeper()), sqlite.startProgram(t, "keeper")
+	old := sqlite
 	for i, p := range after {
-		queues, w := p.open(t, keeper()), p.startProgram(t, "keeper")
+		oldQueues, queues := old.open(t, keeper()), p.open(t, keeper())
 		first, last := i*n/len(after), (i+1)*n/len(after)
 		switched := (first + last) / 2
 		publish(oldQueues, first, switched)
 		publish(queues, switched-again, last)
 		require.Positive(t, waiting(t, oldQueues), "the old worker has nothing to do beside the new one")
 		require.Positive(t, waiting(t, queues))
+		oldWorker, newWorker := old.startProgram(t, "keeper"), p.startProgram(t, "keeper")
 		oldWorker.drained(t)
 		oldWorker.terminated(t)
 		require.Zero(t, waiting(t, oldQueues))
-		oldQueues, oldWorker = queues, w
+		newWorker.terminated(t) // which may leave a backlog to the next round
+		old = p
 	}
-	oldWorker.drained(t)
-	l.check(t, oldWorker)
+	last := old.startProgram(t, "keeper")
+	last.drained(t)
+	l.check(t, last)
 	requireKept(t, sqlite.reader(t), n)
 }
