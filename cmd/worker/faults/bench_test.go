@@ -179,11 +179,17 @@ func count(t testing.TB, db *sql.DB, table string) (n int) {
 // visible reports that the answer is in the feed's read model.
 func visible(t testing.TB, db *sql.DB, id string) (there bool) {
 	t.Helper()
+	require.NoError(t, db.QueryRowContext(context.Background(), `SELECT EXISTS (SELECT 1 FROM answers WHERE question_id = ? AND answer_id = ?)`,
+		questionOf(t, id), id).Scan(&there))
+	return there
+}
+
+// questionOf is the question of one of answers.
+func questionOf(t testing.TB, id string) string {
+	t.Helper()
 	n, err := strconv.Atoi(id[1:])
 	require.NoError(t, err)
-	require.NoError(t, db.QueryRowContext(context.Background(), `SELECT EXISTS (SELECT 1 FROM answers WHERE question_id = ? AND answer_id = ?)`,
-		fmt.Sprintf("q%07d", n/4), id).Scan(&there))
-	return there
+	return fmt.Sprintf("q%07d", n/4)
 }
 
 var highWater = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)

@@ -142,6 +142,11 @@ func (p place) connect(t testing.TB, pragma string) *sql.DB {
 	}
 	db, err := sql.Open(driver, dsn)
 	require.NoError(t, err)
+	db.SetMaxIdleConns(kept)
 	t.Cleanup(func() { _ = db.Close() })
 	return db
 }
+
+// kept is how many connections stay open for the next who needs one: a new one
+// costs PostgreSQL a process.
+const kept = 16
