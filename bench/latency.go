@@ -19,7 +19,7 @@ const (
 	perSecond, warm = 500, 250
 	// look is how often a reader looks for what has become visible: it adds
 	// half of that to the figures.
-	look = time.Millisecond
+	look = 2 * time.Millisecond
 	// seenWithin bounds the wait for the last message.
 	seenWithin = 10 * time.Second
 )
@@ -48,7 +48,7 @@ func (b *bench) latency(ctx context.Context, name, transport string) (err error)
 	if err := worker.start(); err != nil {
 		return err
 	}
-	db, err := database.Open(ctx, database.Config{Driver: p.driver, DSN: p.dsn})
+	db, err := database.Open(ctx, database.Config{Driver: p.driver, DSN: p.byKey()})
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -16,6 +17,10 @@ var ErrClosed = errors.New("database: closed")
 // sake of another transaction.
 const yieldTries = 3
 
+// gatherTries is how often a batch that begins lets others run first, as long
+// as it grows by it.
+const gatherTries = 16
+
 // commitWithin bounds one batch, waiting for the lock included.
 const commitWithin = lockWait + 30*time.Second
 
@@ -23,10 +28,8 @@ const commitWithin = lockWait + 30*time.Second
 // commit is under way share the next. There is no timer, so a lone caller
 // waits for nobody.
 type Batcher[T any] struct {
-	db    *DB
-	d     Durability
-	max   int
-	apply func(ctx context.Context, tx *sql.Tx, items []T) error
+	max      int
+	transact func(ctx context.Context, items []T) (refused bool, err error)
 
 	mu      sync.Mutex
 	pending []request[T] // as many as there are callers
@@ -45,10 +48,22 @@ type request[T any] struct {
 // applied again, each in a transaction of its own, so that a bad item fails
 // alone: apply must touch nothing but tx.
 func NewBatcher[T any](db *DB, d Durability, max int, apply func(ctx context.Context, tx *sql.Tx, items []T) error) *Batcher[T] {
-	b := &Batcher[T]{
-		db: db, d: d, max: max, apply: apply,
-		wake: make(chan struct{}, 1), done: make(chan struct{}),
-	}
+	return NewGroup(max, func(ctx context.Context, items []T) (refused bool, err error) {
+		err = db.Update(ctx, d, func(ctx context.Context, tx *sql.Tx) error {
+			err := apply(ctx, tx, items)
+			refused = err != nil
+			return err
+		})
+		return refused, err
+	})
+}
+
+// NewGroup is [NewBatcher] for items that are committed in another way:
+// transact commits all of them or none. refused tells that it was the items'
+// doing, or may have been: other errors, such as a lock that was not to be
+// had, are no item's fault.
+func NewGroup[T any](max int, transact func(ctx context.Context, items []T) (refused bool, err error)) *Batcher[T] {
+	b := &Batcher[T]{max: max, transact: transact, wake: make(chan struct{}, 1), done: make(chan struct{})}
 	go b.run()
 	return b
 }
@@ -109,8 +124,28 @@ func (b *Batcher[T]) run() {
 			return
 		default:
 			<-b.wake
+			b.gather()
 		}
 	}
+}
+
+// gather lets those run who are about to come, as messages that were delivered
+// together: the first would else be committed alone, and the others behind it.
+// It waits for nothing.
+func (b *Batcher[T]) gather() {
+	for range gatherTries {
+		before := b.waiting()
+		runtime.Gosched()
+		if b.waiting() == before {
+			return
+		}
+	}
+}
+
+func (b *Batcher[T]) waiting() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.pending)
 }
 
 // next moves the next batch out of what is pending.
@@ -129,28 +164,21 @@ func (b *Batcher[T]) commit(batch []request[T]) {
 	for i, r := range batch {
 		items[i] = r.item
 	}
-	refused, err := b.transact(items)
+	refused, err := b.try(items)
 	for try := 1; try < yieldTries && refused && Retryable(err); try++ {
-		refused, err = b.transact(items)
+		refused, err = b.try(items)
 	}
 	alone := refused && len(batch) > 1 && !Retryable(err)
 	for i, r := range batch {
 		if alone && !Unavailable(err) { // and when it is, one needs not find out for each
-			_, err = b.transact(items[i : i+1])
+			_, err = b.try(items[i : i+1])
 		}
 		r.err <- err
 	}
 }
 
-// transact also tells whether it was apply that failed: other errors, such as
-// a lock that was not to be had, are no item's fault.
-func (b *Batcher[T]) transact(items []T) (refused bool, err error) {
+func (b *Batcher[T]) try(items []T) (refused bool, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), commitWithin)
 	defer cancel()
-	err = b.db.Update(ctx, b.d, func(ctx context.Context, tx *sql.Tx) error {
-		err := b.apply(ctx, tx, items)
-		refused = err != nil
-		return err
-	})
-	return refused, err
+	return b.transact(ctx, items)
 }

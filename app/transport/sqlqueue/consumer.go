@@ -22,6 +22,9 @@ const (
 	// look is how often an idle queue is looked at without being told of a
 	// change: a net below the notifications, not the way messages are found.
 	look = time.Second
+	// ackWithin is how long an acknowledgement waits for others, or for a
+	// claim, to share a transaction with; see canWait.
+	ackWithin = 5 * time.Millisecond
 	// failPause is the pause after a failed transaction, doubling up to
 	// maxFailPause.
 	failPause, maxFailPause = 20 * time.Millisecond, time.Second
@@ -46,6 +49,7 @@ type consumer struct {
 	// Settled messages, handed over to run.
 	mu      sync.Mutex
 	settled []settlement
+	urgent  bool // there are others than acknowledgements
 	ended   bool // run takes no more
 	signal  chan struct{}
 
@@ -59,8 +63,10 @@ type consumer struct {
 	more    bool      // there may be messages to claim now
 	lookAt  time.Time // else: when to look again
 	head    int64     // the size of the message that was next at the last look
+	missed  bool      // the last claim found nothing
 	tight   bool      // it does not fit beside what is in flight
 	extend  time.Time // when leases are next extended
+	ackBy   time.Time // when acknowledgements that wait are written at last
 	failing bool      // the last round failed
 }
 
@@ -117,7 +123,7 @@ func (c *consumer) run() {
 	defer timer.Stop()
 	c.extend = time.Now().Add(c.t.cfg.Lease / 3)
 
-	phase, intake := c.intake, true
+	phase, intake, wakeAt := c.intake, true, time.Now()
 	for {
 		_, gate := c.cfg.Opened()
 		signal, changes := c.signal, changes
@@ -135,8 +141,12 @@ func (c *consumer) run() {
 			go func() { defer drained(); c.window.Close(c.cfg.Grace) }()
 			phase, intake = draining, false
 		case <-signal:
+			if intake && c.canWait() {
+				timer.Reset(min(time.Until(wakeAt), time.Until(c.ackBy)))
+				continue
+			}
 		case <-changes:
-			c.lookAt = time.Time{}
+			c.heard()
 		case <-gate:
 		case <-timer.C:
 		}
@@ -144,6 +154,7 @@ func (c *consumer) run() {
 			crash.At(crash.Draining)
 		}
 		open, _ := c.cfg.Opened()
+		c.quiet()
 		err := c.round(phase, intake && open)
 		if err != nil && phase.Err() != nil {
 			timer.Reset(0)
@@ -155,8 +166,47 @@ func (c *consumer) run() {
 			pause = min(2*pause, maxFailPause)
 			continue
 		}
-		timer.Reset(c.wait(intake && open))
-		pause = failPause
+		pause = c.wait(intake && open)
+		timer.Reset(pause)
+		wakeAt, pause = time.Now().Add(pause), failPause
+	}
+}
+
+// heard takes the news of a message. On PostgreSQL, lookout has seen one that
+// may be claimed; else, or when a claim found none that fits, it is looked at
+// first.
+func (c *consumer) heard() {
+	c.lookAt = time.Time{}
+	if c.t.lookout != nil && !c.missed {
+		c.more = true
+	}
+}
+
+// canWait says that what was settled are acknowledgements, for which nobody
+// waits: neither a caller nor, while less than half of the window is taken, a
+// message. Where some come in each moment, they share a transaction, with
+// each other and with a claim. It sets ackBy.
+func (c *consumer) canWait() bool {
+	if c.cfg.AtMostOnce || 2*len(c.claims) > c.cfg.Window || c.bytes > window.MaxBytes/2 {
+		return false
+	}
+	c.mu.Lock()
+	urgent := c.urgent
+	c.mu.Unlock()
+	now := time.Now()
+	if c.ackBy.IsZero() {
+		c.ackBy = now.Add(ackWithin)
+	}
+	return !urgent && now.Before(c.ackBy)
+}
+
+// quiet ends the news for the time of a round, which will find what they told.
+func (c *consumer) quiet() {
+	if c.wants.CompareAndSwap(anything, below) {
+		select {
+		case <-c.news:
+		default:
+		}
 	}
 }
 

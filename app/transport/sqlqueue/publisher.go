@@ -109,7 +109,7 @@ type publication struct {
 
 func newPublisher(db *database.DB, schema *Schema) *publisher {
 	p := &publisher{db: db, schema: schema}
-	p.batch = database.NewBatcher(db, database.Durable, publishBatch, p.insert)
+	p.batch = database.NewGroup(publishBatch, p.commit)
 	return p
 }
 
@@ -144,13 +144,63 @@ func (p *publisher) Publish(topic string, msgs ...*message.Message) error {
 // Close does nothing: the transport closes its publisher.
 func (p *publisher) Close() error { return nil }
 
-// insert publishes what belongs to one topic together.
-func (p *publisher) insert(ctx context.Context, tx *stdsql.Tx, batch []*publication) error {
-	// A new Publisher for each transaction, as its package intends.
-	pub, err := wsql.NewPublisher(within{tx, ctx}, wsql.PublisherConfig{SchemaAdapter: p.schema}, watermill.NopLogger{})
+// commit publishes all of the batch, or nothing.
+func (p *publisher) commit(ctx context.Context, batch []*publication) (refused bool, err error) {
+	if topic, msgs, ok := p.oneStatement(batch); ok {
+		if err = publishOn(ctx, p.db.Alone(), p.schema, topic, msgs); isNoQueue(err) {
+			for _, call := range batch {
+				call.noQueue = true
+			}
+			return false, nil
+		}
+		return err != nil, err
+	}
+	err = p.db.Update(ctx, database.Durable, func(ctx context.Context, tx *stdsql.Tx) error {
+		err := p.insert(ctx, tx, batch)
+		refused = err != nil
+		return err
+	})
+	return refused, err
+}
+
+// oneStatement is what most batches on PostgreSQL are: some messages of one
+// topic, which need no transaction around the statement. On SQLite it would
+// not wait for the lock as [database.DB.Update] does.
+func (p *publisher) oneStatement(batch []*publication) (topic string, msgs message.Messages, ok bool) {
+	if p.db.Driver() != database.Postgres {
+		return "", nil, false
+	}
+	topic = batch[0].topic
+	for _, call := range batch {
+		if call.topic != topic {
+			return "", nil, false
+		}
+		msgs = append(msgs, call.msgs...)
+	}
+	return topic, msgs, len(msgs) <= p.schema.queries.insertRows
+}
+
+// publishOn publishes through watermill-sql's Publisher: a new one each time,
+// as its package intends.
+func publishOn(ctx context.Context, db executor, schema *Schema, topic string, msgs message.Messages) error {
+	pub, err := wsql.NewPublisher(within{db, ctx}, wsql.PublisherConfig{SchemaAdapter: schema}, watermill.NopLogger{})
 	if err != nil {
 		return fmt.Errorf("making a publisher: %w", err)
 	}
+	for chunk := range slices.Chunk(msgs, schema.queries.insertRows) {
+		if err := pub.Publish(topic, chunk...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func isNoQueue(err error) bool {
+	return database.NotNull(err) || errors.Is(err, wsql.ErrInvalidTopicName)
+}
+
+// insert publishes what belongs to one topic together.
+func (p *publisher) insert(ctx context.Context, tx *stdsql.Tx, batch []*publication) error {
 	byTopic := map[string][]*publication{}
 	for _, call := range batch {
 		byTopic[call.topic] = append(byTopic[call.topic], call)
@@ -165,8 +215,8 @@ func (p *publisher) insert(ctx context.Context, tx *stdsql.Tx, batch []*publicat
 		if err != nil {
 			return err
 		}
-		err = p.insertAll(pub, topic, msgs)
-		if database.NotNull(err) || errors.Is(err, wsql.ErrInvalidTopicName) {
+		err = publishOn(ctx, tx, p.schema, topic, msgs)
+		if isNoQueue(err) {
 			if err := undo(); err != nil {
 				return err
 			}
@@ -197,24 +247,18 @@ func (p *publisher) savepoint(ctx context.Context, tx *stdsql.Tx) (undo func() e
 	}, nil
 }
 
-// within is a transaction whose statements end with ctx: watermill-sql's
+// executor is a transaction, or a pool.
+type executor = wsql.ContextExecutor
+
+// within is an executor whose statements end with ctx: watermill-sql's
 // Publisher gives them none of its own.
 type within struct {
-	*stdsql.Tx
+	executor
 	ctx context.Context
 }
 
 func (w within) ExecContext(_ context.Context, query string, args ...any) (stdsql.Result, error) {
-	return w.Tx.ExecContext(w.ctx, query, args...)
-}
-
-func (p *publisher) insertAll(pub *wsql.Publisher, topic string, msgs message.Messages) error {
-	for chunk := range slices.Chunk(msgs, p.schema.queries.insertRows) {
-		if err := pub.Publish(topic, chunk...); err != nil {
-			return err
-		}
-	}
-	return nil
+	return w.executor.ExecContext(w.ctx, query, args...)
 }
 
 func encodeMetadata(m message.Metadata) (string, error) {

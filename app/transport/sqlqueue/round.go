@@ -16,8 +16,7 @@ import (
 type statements struct {
 	claim, take, ack, back, extendAll, redeliver, dead *stdsql.Stmt
 
-	settings *stdsql.Stmt // nil on SQLite
-	all      *database.Statements
+	all *database.Statements
 }
 
 func prepare(db *database.DB, q queries) (statements, error) {
@@ -25,9 +24,6 @@ func prepare(db *database.DB, q queries) (statements, error) {
 	s := statements{
 		claim: all.One(q.claim), take: all.One(q.take), ack: all.One(q.ack), back: all.One(q.back),
 		extendAll: all.One(q.extend), redeliver: all.One(q.redeliver), dead: all.One(q.dead), all: all,
-	}
-	if q.settings != "" {
-		s.settings = all.One(q.settings)
 	}
 	if err := all.Err(); err != nil {
 		all.Close()
@@ -56,6 +52,7 @@ func (c *consumer) round(ctx context.Context, intake bool) error {
 		}
 	}
 	settled := c.takeSettled()
+	c.ackBy = time.Time{}
 	write, extend := len(settled) > 0, c.leased() && !time.Now().Before(c.extend)
 	if c.cfg.AtMostOnce { // what was taken has no row any more
 		write = false
@@ -72,13 +69,11 @@ func (c *consumer) round(ctx context.Context, intake bool) error {
 	}
 	waiting, begun, done := patient(ctx)
 	defer done()
+	if c.postgres() {
+		waiting = database.WithSettings(waiting, c.t.queries.settings)
+	}
 	err := c.t.db.Update(waiting, durability, func(ctx context.Context, tx *stdsql.Tx) (err error) {
 		begun()
-		if c.settings != nil {
-			if _, err := tx.StmtContext(ctx, c.settings).ExecContext(ctx); err != nil {
-				return fmt.Errorf("setting up a transaction: %w", err)
-			}
-		}
 		if write {
 			if err := c.settleAll(ctx, tx, settled, lost); err != nil {
 				return fmt.Errorf("settling %d messages: %w", len(settled), err)
@@ -112,12 +107,15 @@ func (c *consumer) round(ctx context.Context, intake bool) error {
 	}
 	if want > 0 { // fewer than wanted: look what is next, and when
 		c.more, c.lookAt = len(claimed.rows) == want, time.Time{}
-		c.head = 0
+		c.head, c.missed = 0, len(claimed.rows) == 0
 		switch {
 		case claimed.from == nil: // no mark
 		case len(claimed.rows) > 0:
 			c.mark.advance(claimed.from, claimed.last, claimed.now)
 		default: // others are taking them: no race for what they leave
+			c.lookAt = time.Now().Add(look)
+		}
+		if c.t.lookout != nil { // which tells of what is due next
 			c.lookAt = time.Now().Add(look)
 		}
 	}

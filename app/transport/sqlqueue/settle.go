@@ -35,6 +35,7 @@ func (c *consumer) settle(s settlement) {
 	ended := c.ended
 	if !ended {
 		c.settled = append(c.settled, s)
+		c.urgent = c.urgent || s.op != opAck || s.done != nil
 	}
 	c.mu.Unlock()
 	if ended {
@@ -69,7 +70,7 @@ func (c *consumer) takeSettled() []settlement {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.settled
-	c.settled = nil
+	c.settled, c.urgent = nil, false
 	return s
 }
 
