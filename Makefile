@@ -16,7 +16,7 @@ LINT_DIR     := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/answerfeed/golangci-lint-
 LINT         := $(LINT_DIR)/golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help build crashpoints test lint format fuzz bench saga-long answering verify verify-long clean
+.PHONY: help build crashpoints test lint format fuzz bench reconnects steady saga-long answering verify verify-long clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,12 @@ fuzz: ## run each fuzz target for FUZZTIME (10s)
 
 bench: ## run the benchmarks (PKG=./app/feed runs those of one package)
 	$(GO) test -run '^$$' -bench . -benchmem -timeout=$(TESTTIMEOUT) $(PKG)
+
+reconnects: ## cut the worker's connections to RabbitMQ and PostgreSQL 500 times, and see that nothing of them stays; 10 min
+	WORKER_TEST_RECONNECTS=500 $(GO) test -run '^TestReconnects$$' -v -count=1 -timeout=1h ./cmd/worker/faults
+
+steady: ## see what the worker holds in 30 minutes of 200 answers a second
+	WORKER_TEST_STEADY=30m $(GO) test -run '^$$' -bench '^BenchmarkSteady$$' -benchtime=1x -timeout=1h ./cmd/worker/faults
 
 saga-long: ## kill examples/saga 50 times at every step
 	WORKER_TEST_SAGA_KILLS=50 $(GO) test -run '^TestSaga_KilledAtEveryStep$$' -v -count=1 -timeout=2h ./examples/saga

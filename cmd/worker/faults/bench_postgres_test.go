@@ -99,7 +99,7 @@ func paced(b *testing.B, db *sql.DB, rate int, msgs []*message.Message, send fun
 
 // seenOf returns which of the answers are visible, each by its key: to go
 // through the table would take the worker's processors from it.
-func seenOf(b *testing.B, db *sql.DB, sent map[string]time.Time) (seen []string) {
+func seenOf(b testing.TB, db *sql.DB, sent map[string]time.Time) (seen []string) {
 	ids := slices.Collect(maps.Keys(sent))
 	questions := make([]string, len(ids))
 	for i, id := range ids {
