@@ -120,8 +120,17 @@ func profile(file string) (end func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	return func() { pprof.StopCPUProfile(); _ = f.Close() }, pprof.StartCPUProfile(f)
+	return func() {
+		pprof.StopCPUProfile()
+		_ = f.Close()
+		if f, err := os.Create(strings.TrimSuffix(file, profileSuffix) + ".allocs" + profileSuffix); err == nil {
+			_ = pprof.Lookup("allocs").WriteTo(f, 0)
+			_ = f.Close()
+		}
+	}, pprof.StartCPUProfile(f)
 }
+
+const profileSuffix = ".prof"
 
 // processorUsed is the process's processor time, in user and system mode.
 func processorUsed() time.Duration {

@@ -74,7 +74,7 @@ func parse(args []string, errOut io.Writer) (s settings, err error) {
 	peers := flags.String("peers", "", "what to measure, separated by commas (default all): "+strings.Join(measurements(onAMQP, onSQL), ","))
 	flags.StringVar(&s.output, "o", "table", "table or json")
 	flags.StringVar(&s.report, "report", "", "also write Markdown reports and a chart into this `FOLDER`")
-	flags.StringVar(&s.profile, "profile", "", "write a CPU profile of each peer's last drain to this `FOLDER`")
+	flags.StringVar(&s.profile, "profile", "", "write a processor and an allocation profile of each peer's last drain to this `FOLDER`")
 	if err := flags.Parse(args); err != nil {
 		return s, err
 	}

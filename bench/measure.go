@@ -33,7 +33,7 @@ func (b *bench) profiled(j job, name string) (job, error) {
 		return j, nil
 	}
 	var err error
-	j.Profile, err = filepath.Abs(filepath.Join(b.profile, name+".prof"))
+	j.Profile, err = filepath.Abs(filepath.Join(b.profile, name+profileSuffix))
 	return j, err
 }
 
