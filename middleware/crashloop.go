@@ -28,8 +28,9 @@ const (
 	// company is how long the first suspect waits for others, of which any
 	// may go first.
 	company = 100 * time.Millisecond
-	// unmarkWithin bounds the erasing of a mark.
-	unmarkWithin = 5 * time.Second
+	// unmarkWithin bounds the erasing of a mark, which is tried each
+	// unmarkPause: a mark that stays counts as a death of the process.
+	unmarkWithin, unmarkPause = 5 * time.Second, 100 * time.Millisecond
 )
 
 // Marks are kept where they outlive the process.
@@ -83,8 +84,17 @@ func SingleOut(s Settings) message.HandlerMiddleware {
 func (s Settings) unmark(ctx context.Context, identity string, requeues int) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unmarkWithin)
 	defer cancel()
-	if err := s.Marks.Unmark(ctx, s.Handler, s.Topic, identity, requeues); err != nil {
-		s.Logger.WarnContext(ctx, "the mark of a message that came back before is left behind", "error", err)
+	for {
+		err := s.Marks.Unmark(ctx, s.Handler, s.Topic, identity, requeues)
+		if err == nil {
+			return
+		}
+		select {
+		case <-time.After(unmarkPause):
+		case <-ctx.Done():
+			s.Logger.WarnContext(ctx, "the mark of a message that came back before is left behind", "error", err)
+			return
+		}
 	}
 }
 

@@ -23,6 +23,7 @@ type marks struct {
 	mu   sync.Mutex
 	left map[string]int
 	err  error
+	away int // how many erasures fail first
 }
 
 var _ middleware.Marks = (*marks)(nil)
@@ -45,6 +46,10 @@ func (k *marks) Mark(_ context.Context, handler, topic, identity string, requeue
 func (k *marks) Unmark(_ context.Context, handler, topic, identity string, requeues int) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.away > 0 {
+		k.away--
+		return errBoom
+	}
 	delete(k.left, key(handler, topic, identity, requeues))
 	return k.err
 }
@@ -210,4 +215,15 @@ func TestSingleOut_AtMostOnceIsNotSingledOut(t *testing.T) {
 	r, h := newRig(t, marking(k), atMostOnce), fails(nil)
 	require.NoError(t, r.handle(returned(9, "u1"), h.handle))
 	require.Equal(t, 1, h.attempts)
+}
+
+// A mark that a cut connection leaves behind would count as a death of the
+// process that lives on.
+func TestSingleOut_ErasesTheMarkAfterACut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := &marks{left: map[string]int{}, away: 3}
+		r := newRig(t, marking(k))
+		require.NoError(t, r.handle(returned(2, "u1"), fails(nil).handle))
+		require.Empty(t, k.left)
+	})
 }
