@@ -107,7 +107,7 @@ func (db *DB) pingPostgres(ctx context.Context) error {
 
 func (db *DB) beginPostgres(ctx context.Context, d Durability) (*sql.Tx, func(), error) {
 	if d == Relaxed {
-		ctx = WithSettings(ctx, "SET LOCAL synchronous_commit = off")
+		ctx = context.WithValue(ctx, relaxedKey{}, true)
 	}
 	tx, err := db.write.BeginTx(ctx, nil)
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -61,40 +60,29 @@ func (c pgConn) orCut(ctx context.Context, err error) error {
 	return err
 }
 
-// settingsKey is for statements that set something up for a transaction, in
-// the context of its begin.
-type settingsKey struct{}
-
-// WithSettings returns a context whose transactions on PostgreSQL begin with
-// statements such as "SET LOCAL jit = off", in the same round trip.
-func WithSettings(ctx context.Context, statements ...string) context.Context {
-	if before, ok := ctx.Value(settingsKey{}).(string); ok {
-		statements = append([]string{before}, statements...)
-	}
-	return context.WithValue(ctx, settingsKey{}, strings.Join(statements, "; "))
-}
+// relaxedKey marks the context of a transaction's begin.
+type relaxedKey struct{}
 
 func (c pgConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
-	settings, ok := ctx.Value(settingsKey{}).(string)
-	if !ok {
+	if ctx.Value(relaxedKey{}) == nil {
 		tx, err := c.Conn.BeginTx(ctx, opts)
 		return tx, c.orCut(ctx, err)
 	}
-	tx, err := c.Conn.Conn().BeginTx(ctx, pgx.TxOptions{BeginQuery: "BEGIN; " + settings})
+	tx, err := c.Conn.Conn().BeginTx(ctx, pgx.TxOptions{BeginQuery: "BEGIN; SET LOCAL synchronous_commit = off"})
 	if err != nil {
 		return nil, c.orCut(ctx, err)
 	}
-	return setTx{ctx, tx}, nil
+	return relaxedTx{ctx, tx}, nil
 }
 
-// setTx ends with its context, as all transactions of pgx's.
-type setTx struct {
+// relaxedTx ends with its context, as all transactions of pgx's.
+type relaxedTx struct {
 	ctx context.Context
 	tx  pgx.Tx
 }
 
-func (t setTx) Commit() error   { return t.tx.Commit(t.ctx) }
-func (t setTx) Rollback() error { return t.tx.Rollback(t.ctx) }
+func (t relaxedTx) Commit() error   { return t.tx.Commit(t.ctx) }
+func (t relaxedTx) Rollback() error { return t.tx.Rollback(t.ctx) }
 
 // reader is a connection whose queries may be sent again, since they only
 // read.

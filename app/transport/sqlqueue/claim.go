@@ -73,41 +73,37 @@ type batch struct {
 	now  int64
 }
 
-func (c *consumer) claimRows(ctx context.Context, tx *stdsql.Tx, want int, limit int64) (b batch, err error) {
+// claimRows is what claims messages, into b.
+func (c *consumer) claimRows(b *batch, want int, limit int64) step {
 	token := rand.Int64() | 1 // never 0, which is «not claimed»
-	stmt, args := c.claim, []any{c.queue, want, limit, c.t.cfg.Lease.Microseconds(), token}
+	s := step{what: "claiming messages", query: c.claim, args: []any{c.queue, want, limit, c.t.cfg.Lease.Microseconds(), token}}
 	if c.cfg.AtMostOnce {
-		stmt, args = c.take, args[:3]
+		s.query, s.args = c.take, s.args[:3]
 	}
 	marks := c.t.queries.marks()
 	if marks {
 		b.from = c.mark.from()
 		b.last = *b.from
-		args = append(args, b.from.due, b.from.id)
+		s.args = append(s.args, b.from.due, b.from.id)
 	}
-	result, err := tx.StmtContext(ctx, stmt).QueryContext(ctx, args...)
-	if err != nil {
-		return batch{}, err
-	}
-	defer result.Close()
-	b.rows = make([]row, 0, want)
-	for result.Next() {
+	s.row = func(scan func(...any) error) error {
 		r := row{claim: &claim{consumer: c, token: token}}
 		into := []any{&r.claim.id, &r.deliveries, &r.uuid, &r.metadata, &r.payload}
 		var at position // of which the id is the message's
 		if marks {
 			into = append(into, &at.due, &b.now)
 		}
-		if err := result.Scan(into...); err != nil {
-			return batch{}, err
+		if err := scan(into...); err != nil {
+			return err
 		}
 		if at.id = r.claim.id; b.last.before(at) {
 			b.last = at
 		}
 		r.claim.size = int64(len(r.payload))
 		b.rows = append(b.rows, r)
+		return nil
 	}
-	return b, result.Err()
+	return s
 }
 
 // deliver puts a claimed message into the window.

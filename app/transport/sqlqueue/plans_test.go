@@ -43,8 +43,8 @@ func TestPlans_OfAnEmptyTableUseTheIndex(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			var plan strings.Builder
-			require.NoError(t, db.Update(database.WithSettings(t.Context(), q.settings), database.Relaxed, func(ctx context.Context, tx *sql.Tx) error {
-				for _, query := range []string{`SET LOCAL plan_cache_mode = force_generic_plan`, `PREPARE planned_` + name + ` AS ` + test.query} {
+			require.NoError(t, db.Update(t.Context(), database.Relaxed, func(ctx context.Context, tx *sql.Tx) error {
+				for _, query := range []string{q.settings, `SET LOCAL plan_cache_mode = force_generic_plan`, `PREPARE planned_` + name + ` AS ` + test.query} {
 					if _, err := tx.ExecContext(ctx, query); err != nil {
 						return err
 					}

@@ -61,8 +61,8 @@ func postgresQueries(prefix string) queries {
 			// A statement is planned when the table may be empty, and used
 			// when it holds a million rows. So that it never reads the table
 			// from end to end, it gets no choice.
-			settings: `SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off;
-				SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL jit = off`,
+			settings: `SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
+				set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true)`,
 			look: sql(`SELECT q.number - 1, %now%, m.due_at, m.id, m.size
 				FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS q (queue, due_at, id, number)
 				LEFT JOIN LATERAL (SELECT due_at, id, octet_length(payload) AS size FROM %messages%

@@ -2,7 +2,6 @@ package sqlqueue
 
 import (
 	"context"
-	stdsql "database/sql"
 	"fmt"
 	"slices"
 	"sync/atomic"
@@ -11,26 +10,6 @@ import (
 	"github.com/answerfeed/answerfeed/app/database"
 	"github.com/answerfeed/answerfeed/app/transport/window"
 )
-
-// statements are prepared once a consumer: SQLite parses at each use else.
-type statements struct {
-	claim, take, ack, back, extendAll, redeliver, dead *stdsql.Stmt
-
-	all *database.Statements
-}
-
-func prepare(db *database.DB, q queries) (statements, error) {
-	all := db.ToWrite()
-	s := statements{
-		claim: all.One(q.claim), take: all.One(q.take), ack: all.One(q.ack), back: all.One(q.back),
-		extendAll: all.One(q.extend), redeliver: all.One(q.redeliver), dead: all.One(q.dead), all: all,
-	}
-	if err := all.Err(); err != nil {
-		all.Close()
-		return statements{}, err
-	}
-	return s, nil
-}
 
 // round is one transaction of the consumer. After an error nothing has
 // changed, and the settlements are there for the next round. When ctx ends
@@ -61,36 +40,25 @@ func (c *consumer) round(ctx context.Context, intake bool) error {
 		c.release(settled, nil)
 		return nil
 	}
+	var steps []step
 	lost := make([]error, len(settled))
+	if write {
+		steps = append(steps, c.settleAll(settled, lost)...)
+	}
+	if extend {
+		steps = append(steps, c.extendLeases()...)
+	}
 	var claimed batch
+	if want > 0 {
+		steps = append(steps, c.claimRows(&claimed, want, limit))
+	}
 	durability := database.Relaxed // what is lost to a power cut comes again
 	if c.cfg.AtMostOnce || c.postgres() && slices.ContainsFunc(settled, settlement.moves) {
 		durability = database.Durable // here it must not
 	}
 	waiting, begun, done := patient(ctx)
 	defer done()
-	if c.postgres() {
-		waiting = database.WithSettings(waiting, c.t.queries.settings)
-	}
-	err := c.t.db.Update(waiting, durability, func(ctx context.Context, tx *stdsql.Tx) (err error) {
-		begun()
-		if write {
-			if err := c.settleAll(ctx, tx, settled, lost); err != nil {
-				return fmt.Errorf("settling %d messages: %w", len(settled), err)
-			}
-		}
-		if extend {
-			if err := c.extendLeases(ctx, tx); err != nil {
-				return fmt.Errorf("extending leases: %w", err)
-			}
-		}
-		if want > 0 {
-			if claimed, err = c.claimRows(ctx, tx, want, limit); err != nil {
-				return fmt.Errorf("claiming messages: %w", err)
-			}
-		}
-		return nil
-	})
+	err := c.execute(waiting, durability, begun, steps)
 	if err != nil {
 		c.putBack(settled)
 		if ctx.Err() != nil {

@@ -1,9 +1,6 @@
 package sqlqueue
 
 import (
-	"context"
-	stdsql "database/sql"
-	"errors"
 	"time"
 
 	"github.com/answerfeed/answerfeed/app/transport"
@@ -80,9 +77,10 @@ func (c *consumer) putBack(s []settlement) {
 	c.settled = append(s, c.settled...)
 }
 
-// settleAll writes the settlements in their order, those of a kind and claim
-// batch together; lost[i] says that the i-th message is no longer ours.
-func (c *consumer) settleAll(ctx context.Context, tx *stdsql.Tx, settled []settlement, lost []error) error {
+// settleAll is what writes the settlements in their order, those of a kind and
+// claim batch together; lost[i] will say that the i-th message is no longer
+// ours.
+func (c *consumer) settleAll(settled []settlement, lost []error) (steps []step) {
 	type group struct {
 		token int64
 		op    op
@@ -95,29 +93,27 @@ func (c *consumer) settleAll(ctx context.Context, tx *stdsql.Tx, settled []settl
 			groups[g] = append(groups[g], s.claim.id)
 			continue
 		}
-		stmt := c.redeliver
+		query := c.redeliver
 		if s.op == opDead {
-			stmt = c.dead
+			query = c.dead
 		}
-		result, err := tx.StmtContext(ctx, stmt).ExecContext(ctx, s.claim.id, s.claim.token, micros(s.delay), s.metadata)
-		if err != nil {
-			return err
-		}
-		if n, err := result.RowsAffected(); err != nil || n == 0 {
-			lost[i] = errors.Join(transport.ErrClaimLost, err)
-		}
+		steps = append(steps, step{
+			what: "moving a message", query: query, args: []any{s.claim.id, s.claim.token, micros(s.delay), s.metadata},
+			affected: func(n int64) {
+				if lost[i] = nil; n == 0 {
+					lost[i] = transport.ErrClaimLost
+				}
+			},
+		})
 	}
 	for g, ids := range groups {
-		args := []any{c.t.queries.list(ids), g.token}
-		stmt := c.ack
+		s := step{what: "acknowledging messages", query: c.ack, args: []any{c.t.queries.list(ids), g.token}}
 		if g.op == opBack {
-			stmt, args = c.back, append(args, micros(g.delay))
+			s.what, s.query, s.args = "giving messages back", c.back, append(s.args, micros(g.delay))
 		}
-		if _, err := tx.StmtContext(ctx, stmt).ExecContext(ctx, args...); err != nil {
-			return err
-		}
+		steps = append(steps, s)
 	}
-	return nil
+	return steps
 }
 
 // micros is a delay for the database, whose clock may go by whole milliseconds
@@ -131,15 +127,15 @@ func micros(delay time.Duration) int64 {
 
 // extendLeases prolongs every claim. One that was lost is not found, and its
 // acknowledgement will have no effect.
-func (c *consumer) extendLeases(ctx context.Context, tx *stdsql.Tx) error {
+func (c *consumer) extendLeases() (steps []step) {
 	tokens := map[int64][]int64{}
 	for claim := range c.claims {
 		tokens[claim.token] = append(tokens[claim.token], claim.id)
 	}
 	for token, ids := range tokens {
-		if _, err := tx.StmtContext(ctx, c.extendAll).ExecContext(ctx, c.t.queries.list(ids), token, c.t.cfg.Lease.Microseconds()); err != nil {
-			return err
-		}
+		steps = append(steps, step{
+			what: "extending leases", query: c.extendAll, args: []any{c.t.queries.list(ids), token, c.t.cfg.Lease.Microseconds()},
+		})
 	}
-	return nil
+	return steps
 }
