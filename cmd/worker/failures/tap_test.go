@@ -124,13 +124,13 @@ func (x *tap) pass(to, from, client net.Conn, first int) {
 		return
 	}
 	for {
-		frame := make([]byte, 7) // type, channel, size
-		if _, err := io.ReadFull(in, frame); err != nil {
+		head, err := in.Peek(7) // type, channel, size
+		if err != nil {
 			return
 		}
 		const end = 1
-		frame = append(frame, make([]byte, binary.BigEndian.Uint32(frame[3:])+end)...)
-		if _, err := io.ReadFull(in, frame[7:]); err != nil {
+		frame := make([]byte, 7+binary.BigEndian.Uint32(head[3:])+end)
+		if _, err := io.ReadFull(in, frame); err != nil {
 			return
 		}
 		if frame[0] == 1 { // a method
