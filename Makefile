@@ -9,7 +9,7 @@ RACE          = -race -shuffle=on -timeout=$(TESTTIMEOUT) $(TESTFLAGS)
 # Those that break things, and take the machine for themselves.
 FAULTS       := ./cmd/worker/failures ./cmd/worker/faults
 # Those whose whole volume is too much for the race detector.
-VOLUME       := ^(TestFlood|TestRedeliveriesHoldNoPlace)$$
+VOLUME       := ^(TestFlood|TestFlood_OnSchedule|TestRedeliveriesHoldNoPlace)$$
 CHART        ?= docs/answering.png
 LINT_VERSION := v2.15.0
 LINT_DIR     := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/answerfeed/golangci-lint-$(LINT_VERSION)

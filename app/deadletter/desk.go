@@ -93,7 +93,7 @@ func (d *Desk) page(ctx context.Context, f Filter, from position, limit int) ([]
 	if f.Text != "" {
 		return d.search(ctx, f, from, limit)
 	}
-	q, args := f.query(summaryColumns, from, limit+1) // the one more tells whether there is a next page
+	q, args := f.query(d.sql, summaryColumns, from, limit+1) // the one more tells whether there is a next page
 	letters, err := query(ctx, d.db, func(row scanner) (*Letter, error) { return scan(row) }, q, args...)
 	if err != nil || len(letters) <= limit {
 		return letters, nil, err

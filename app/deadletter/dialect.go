@@ -17,13 +17,17 @@ type dialect struct {
 	lock string
 	// free ends one whose locked rows are somebody else's work.
 	free string
+	// indexed stands before the index that a table is to be read by. Nobody
+	// counts what SQLite's tables hold, so it would guess, and guess wrong;
+	// PostgreSQL's autovacuum counts, and it has no such words.
+	indexed string
 }
 
 func dialectOf(db *database.DB) dialect {
 	if db.Driver() == database.Postgres {
 		return dialect{least: "least", greatest: "greatest", lock: " FOR UPDATE", free: " FOR UPDATE SKIP LOCKED"}
 	}
-	return dialect{least: "min", greatest: "max"}
+	return dialect{least: "min", greatest: "max", indexed: " INDEXED BY "}
 }
 
 // list writes n placeholders, from number first on: $3, $4, $5.

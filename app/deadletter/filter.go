@@ -121,8 +121,17 @@ func (f Filter) state() State {
 	return f.State
 }
 
+// index is the one that has the filter's letters in a row, newest first.
+func (f Filter) index() string {
+	equal, _ := f.equal()
+	if len(equal) == 0 {
+		return "dead_letters_newest"
+	}
+	return "dead_letters_" + strings.Join(equal, "_")
+}
+
 // query reads columns of the letters behind from, newest first.
-func (f Filter) query(columns string, from position, limit int) (string, []any) {
+func (f Filter) query(d dialect, columns string, from position, limit int) (string, []any) {
 	if !f.Until.IsZero() && f.Until.UnixMicro() <= from.at {
 		from = position{at: f.Until.UnixMicro()}
 	}
@@ -130,7 +139,11 @@ func (f Filter) query(columns string, from position, limit int) (string, []any) 
 	if !f.Since.IsZero() {
 		since = f.Since.UnixMicro()
 	}
-	q := `SELECT ` + columns + ` FROM dead_letters WHERE state = $1`
+	q := `SELECT ` + columns + ` FROM dead_letters`
+	if d.indexed != "" {
+		q += d.indexed + f.index()
+	}
+	q += ` WHERE state = $1`
 	args := []any{string(f.state())}
 	equal, values := f.equal()
 	for i, column := range equal {
@@ -149,7 +162,7 @@ func (f Filter) contradicts(ctx context.Context, db *database.DB) (bool, error) 
 	if f.Fingerprint == "" || f.Handler == "" && f.Reason == "" {
 		return false, nil
 	}
-	q, args := Filter{Fingerprint: f.Fingerprint, State: f.State}.query(summaryColumns, newest(), 1)
+	q, args := Filter{Fingerprint: f.Fingerprint, State: f.State}.query(dialectOf(db), summaryColumns, newest(), 1)
 	letters, err := query(ctx, db, func(row scanner) (*Letter, error) { return scan(row) }, q, args...)
 	if err != nil {
 		return false, err

@@ -18,7 +18,7 @@ const (
 // keeps those that have it.
 func (d *Desk) search(ctx context.Context, f Filter, from position, limit int) (found []*Letter, next *position, err error) {
 	wanted := []byte(strings.ToLower(f.Text))
-	q, args := f.query(wholeSearchColumns, from, searchLetters)
+	q, args := f.query(d.sql, wholeSearchColumns, from, searchLetters)
 	rows, err := d.db.Read().QueryContext(ctx, d.db.SQL(q), args...)
 	if err != nil {
 		return nil, nil, fmt.Errorf("searching dead letters: %w", err)

@@ -33,7 +33,8 @@ func picky(handled *atomic.Int64) handlers.Handler {
 }
 
 // Half of a flood is poison: each is on the desk, each of the others takes
-// effect, and nothing is delivered more often than once.
+// effect, and nothing is delivered more often than once, by the worker's count
+// and by what the broker sent.
 func TestFlood(t *testing.T) {
 	t.Parallel()
 	const n = 50_000 / share
@@ -42,7 +43,8 @@ func TestFlood(t *testing.T) {
 		all := []handlers.Handler{picky(&handled)}
 		client := p.open(t, all)
 		publishAll(t, client.Publisher(), mixed(n, "poison"))
-		w := p.run(t, all)
+		behind, wire := p.tapped(t)
+		w := behind.run(t, all)
 		db := p.reader(t)
 		eventually(t, "each is handled or a letter", func() bool {
 			return handled.Load() >= n/2 && ask[int](t, db, countLetters) >= n/2
@@ -50,11 +52,39 @@ func TestFlood(t *testing.T) {
 		eventually(t, "all is settled", func() bool { return w.deliveries(t, "recorder")["handled"] >= n/2 })
 		w.stop(t)
 		require.Equal(t, map[string]int{"handled": n / 2, "dead-letter": n / 2}, w.deliveries(t, "recorder"), "deliveries")
+		wire.requireDelivered(t, p, n, n/2)
 		require.Equal(t, map[string]int{"poison": n / 2}, w.failed(t, "recorder"))
 		requireEmpty(t, client)
 		requireEffects(t, db, n/2)
 		require.Equal(t, n/2, ask[int](t, db, countLetters))
 		require.Equal(t, n/2, ask[int](t, db, `SELECT count(DISTINCT identity) FROM dead_letters WHERE reason = 'poison' AND attempts = 1`))
+	})
+}
+
+// Half of a flood fails each time, and is redelivered twice before it is given
+// up: so often is it delivered, and not once more.
+func TestFlood_OnSchedule(t *testing.T) {
+	t.Parallel()
+	const n, redeliveries = 10_000 / share, 2
+	onEach(t, func(t *testing.T, p place) {
+		var handled atomic.Int64
+		all := []handlers.Handler{picky(&handled)}
+		twice := handler("recorder", retries(1, time.Second, time.Second))
+		client := p.open(t, all, twice)
+		publishAll(t, client.Publisher(), mixed(n, "ill"))
+		behind, wire := p.tapped(t)
+		w := behind.run(t, all, twice)
+		db := p.reader(t)
+		eventually(t, "each is handled or a letter", func() bool {
+			return handled.Load() >= n/2 && ask[int](t, db, countLetters) >= n/2
+		})
+		eventually(t, "all is settled", func() bool { return w.deliveries(t, "recorder")["handled"] >= n/2 })
+		w.stop(t)
+		require.Equal(t, map[string]int{"handled": n / 2, "redelivered": redeliveries * n / 2, "dead-letter": n / 2}, w.deliveries(t, "recorder"), "deliveries")
+		wire.requireDelivered(t, p, n+redeliveries*n/2, n/2)
+		requireEmpty(t, client)
+		requireEffects(t, db, n/2)
+		require.Equal(t, n/2, ask[int](t, db, countLetters))
 	})
 }
 
@@ -69,7 +99,8 @@ func TestRedeliveriesHoldNoPlace(t *testing.T) {
 		small := handler("recorder", also(retries(1, time.Hour), window100))
 		client := p.open(t, all, small)
 		publishAll(t, client.Publisher(), numbered("ill", waiting, "ill"))
-		w := p.run(t, all, small)
+		behind, wire := p.tapped(t)
+		w := behind.run(t, all, small)
 		eventually(t, "all wait", func() bool { return w.deliveries(t, "recorder")["redelivered"] >= waiting })
 		publishAll(t, client.Publisher(), numbered("healthy", healthy, "healthy"))
 		eventually(t, "the others pass", func() bool { return w.deliveries(t, "recorder")["handled"] >= healthy })
@@ -79,6 +110,7 @@ func TestRedeliveriesHoldNoPlace(t *testing.T) {
 		require.EqualValues(t, waiting, backlog[0].Delayed)
 		w.stop(t)
 		require.Equal(t, map[string]int{"handled": healthy, "redelivered": waiting}, w.deliveries(t, "recorder"), "deliveries")
+		wire.requireDelivered(t, p, waiting+healthy, 0)
 		requireEffects(t, p.reader(t), healthy)
 		require.Zero(t, ask[int](t, p.reader(t), countLetters))
 	})

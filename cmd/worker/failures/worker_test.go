@@ -106,6 +106,13 @@ func (w *worker) failed(t testing.TB, handler string) map[string]int {
 	return w.counter(t, "answerfeed_failed_attempts_total", handler, "reason")
 }
 
+// uncounted are the attempts of one handler that failed while a dependency did
+// not answer.
+func (w *worker) uncounted(t testing.TB, handler string) int {
+	t.Helper()
+	return w.counter(t, "answerfeed_uncounted_attempts_total", handler, "handler")[handler]
+}
+
 // dependency is what /readyz says of one.
 type dependency struct {
 	Available bool      `json:"available"`
