@@ -63,7 +63,7 @@ func open(ctx context.Context, j job, handled *atomic.Int64) (consumer, error) {
 	case peerStock:
 		c, err = openStock(j.URL, 1, each)
 	case peerMany:
-		batcher := database.NewBatcher(db, database.Durable, groupCommit, table.Apply)
+		batcher := database.NewGroup(groupCommit, table.CommitAll)
 		c, err = openStock(j.URL, manyWays, func(m *message.Message) error {
 			a, err := event.DecodeAnswerAdded(m.Payload)
 			if err == nil {

@@ -39,7 +39,7 @@ func (h *answerHandler) handler() handlers.Handler {
 		Topics: func(e handlers.Env) []handlers.Topic {
 			if e.DB != nil && h.table == nil { // else it is asked for the names alone
 				if h.table, h.err = effect.New(e.DB); h.err == nil {
-					h.batcher = database.NewBatcher(e.DB, database.Durable, groupCommit, h.table.Apply)
+					h.batcher = database.NewGroup(groupCommit, h.table.CommitAll)
 				}
 			}
 			return []handlers.Topic{app.On(event.TopicAnswerAdded, event.DecodeAnswerAdded, h.handle)}

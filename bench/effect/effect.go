@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/answerfeed/answerfeed/app/database"
 	"github.com/answerfeed/answerfeed/app/event"
 )
@@ -64,15 +66,15 @@ type Table struct {
 	db         *database.DB
 	statements *database.Statements
 	sqlite     struct{ answers, counters database.Bulk }
-	postgres   struct{ answers, counters *sql.Stmt }
+	postgres   struct{ answers, counters string }
 }
 
 // New prepares the statements; the tables must be there.
 func New(db *database.DB) (*Table, error) {
 	t := &Table{db: db, statements: db.ToWrite()}
 	if db.Driver() == database.Postgres {
-		t.postgres.answers = t.statements.One(upsertAnswers + answerArrays + onAnswer)
-		t.postgres.counters = t.statements.One(raiseCounters + counterArrays + onQuestion)
+		t.postgres.answers = upsertAnswers + answerArrays + onAnswer
+		t.postgres.counters = raiseCounters + counterArrays + onQuestion
 	} else {
 		t.sqlite.answers = t.statements.Bulk(upsertAnswers, 5, onAnswer)
 		t.sqlite.counters = t.statements.Bulk(raiseCounters, 2, onQuestion)
@@ -83,14 +85,27 @@ func New(db *database.DB) (*Table, error) {
 // Close gives the statements back.
 func (t *Table) Close() { t.statements.Close() }
 
-// Apply lets the answers take effect in tx: in the order of their ids, so that
-// processes that do it at once wait for each other one way.
-func (t *Table) Apply(ctx context.Context, tx *sql.Tx, answers []event.AnswerAdded) error {
-	sorted := slices.Clone(answers)
-	slices.SortStableFunc(sorted, func(a, b event.AnswerAdded) int { return strings.Compare(a.AnswerID, b.AnswerID) })
-	counts := make(map[string]int, len(sorted))
-	last := sorted[:0] // of each answer: a statement takes a key once
-	for _, a := range sorted {
+// Commit applies the answers in a transaction of their own, on the disk when
+// it returns: what is acknowledged to a broker must be. On PostgreSQL that is
+// one round trip.
+func (t *Table) Commit(ctx context.Context, answers ...event.AnswerAdded) error {
+	last, questions, counts := sorted(answers)
+	if t.db.Driver() == database.Postgres {
+		return t.db.Together(ctx, database.Durable, func() {}, t.batch(last, questions, counts))
+	}
+	return t.db.Update(ctx, database.Durable, func(ctx context.Context, tx *sql.Tx) error {
+		return t.applySQLite(ctx, tx, last, questions, counts)
+	})
+}
+
+// sorted is what is written: in the order of its ids, so that processes that do
+// it at once wait for each other one way, and each key once.
+func sorted(answers []event.AnswerAdded) (last []event.AnswerAdded, questions []string, counts map[string]int) {
+	all := slices.Clone(answers)
+	slices.SortStableFunc(all, func(a, b event.AnswerAdded) int { return strings.Compare(a.AnswerID, b.AnswerID) })
+	counts = make(map[string]int, len(all))
+	last = all[:0]
+	for _, a := range all {
 		counts[a.QuestionID]++
 		if n := len(last); n > 0 && last[n-1].AnswerID == a.AnswerID {
 			last[n-1] = a
@@ -98,11 +113,7 @@ func (t *Table) Apply(ctx context.Context, tx *sql.Tx, answers []event.AnswerAdd
 			last = append(last, a)
 		}
 	}
-	questions := slices.Sorted(maps.Keys(counts))
-	if t.db.Driver() == database.Postgres {
-		return t.applyPostgres(ctx, tx, last, questions, counts)
-	}
-	return t.applySQLite(ctx, tx, last, questions, counts)
+	return last, slices.Sorted(maps.Keys(counts)), counts
 }
 
 func (t *Table) applySQLite(ctx context.Context, tx *sql.Tx, answers []event.AnswerAdded, questions []string, counts map[string]int) error {
@@ -123,7 +134,7 @@ func (t *Table) applySQLite(ctx context.Context, tx *sql.Tx, answers []event.Ans
 	return nil
 }
 
-func (t *Table) applyPostgres(ctx context.Context, tx *sql.Tx, answers []event.AnswerAdded, questions []string, counts map[string]int) error {
+func (t *Table) batch(answers []event.AnswerAdded, questions []string, counts map[string]int) *pgx.Batch {
 	var columns [4][]string
 	at := make([]int64, 0, len(answers))
 	for i := range columns {
@@ -135,26 +146,20 @@ func (t *Table) applyPostgres(ctx context.Context, tx *sql.Tx, answers []event.A
 		}
 		at = append(at, a.OccurredAt.UnixMicro())
 	}
-	_, err := tx.StmtContext(ctx, t.postgres.answers).ExecContext(ctx, columns[0], columns[1], columns[2], columns[3], at)
-	if err != nil {
-		return fmt.Errorf("writing answers: %w", err)
-	}
 	raise := make([]int32, 0, len(questions))
 	for _, id := range questions {
 		raise = append(raise, int32(counts[id])) //nolint:gosec // of one batch
 	}
-	if _, err := tx.StmtContext(ctx, t.postgres.counters).ExecContext(ctx, questions, raise); err != nil {
-		return fmt.Errorf("raising counters: %w", err)
-	}
-	return nil
+	b := &pgx.Batch{}
+	b.Queue(t.postgres.answers, columns[0], columns[1], columns[2], columns[3], at)
+	b.Queue(t.postgres.counters, questions, raise)
+	return b
 }
 
-// Commit applies the answers in a transaction of their own, on the disk when
-// it returns: what is acknowledged to a broker must be.
-func (t *Table) Commit(ctx context.Context, answers ...event.AnswerAdded) error {
-	return t.db.Update(ctx, database.Durable, func(ctx context.Context, tx *sql.Tx) error {
-		return t.Apply(ctx, tx, answers)
-	})
+// CommitAll is Commit for a [database.Batcher].
+func (t *Table) CommitAll(ctx context.Context, answers []event.AnswerAdded) (refused bool, err error) {
+	err = t.Commit(ctx, answers...)
+	return err != nil, err
 }
 
 // Count is how many answers took effect. It is an error if one did so twice.

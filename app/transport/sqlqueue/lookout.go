@@ -13,7 +13,7 @@ import (
 const (
 	// lookBusy and lookIdle are those for due messages: the first for lookOn
 	// after one was found.
-	lookBusy, lookIdle = 5 * time.Millisecond, 20 * time.Millisecond
+	lookBusy, lookIdle = 2 * time.Millisecond, 20 * time.Millisecond
 	lookOn             = time.Second
 	// lookBelow is that for what is below the marks. It is longer where such a
 	// look is dear, so that it takes a tenth of the time at most.

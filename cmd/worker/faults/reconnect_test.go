@@ -55,7 +55,9 @@ func TestReconnects(t *testing.T) {
 		}
 	}
 	w.drained(t)
-	require.Eventually(t, func() bool { return w.gauge(t, "go_goroutines") <= goroutines && w.gauge(t, "process_open_fds") <= files },
+	require.Eventually(t, func() bool {
+		return w.gauge(t, "go_goroutines") <= goroutines && w.gauge(t, "process_open_fds") <= files
+	},
 		within, 100*time.Millisecond, "more than the %g goroutines and %g open files after %d cuts", goroutines, files, first)
 	t.Logf("after %d cuts of both: %g goroutines, %g open files; after %d: %g and %g", first, goroutines, files,
 		first+reconnects(t), w.gauge(t, "go_goroutines"), w.gauge(t, "process_open_fds"))
