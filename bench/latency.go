@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/answerfeed/answerfeed/app/database"
@@ -33,6 +34,7 @@ func (b *bench) latency(ctx context.Context, name, transport string) (err error)
 		return err
 	}
 	defer func() { err = errors.Join(err, remove()) }()
+	syscall.Sync() // what the measurement before it left to be written
 	j, client := b.job(transport, p), b.client
 	if transport == onSQL {
 		if client, err = openClient(ctx, j); err != nil {
