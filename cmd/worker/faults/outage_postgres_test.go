@@ -64,14 +64,22 @@ func TestKilledPostgres(t *testing.T) {
 			continue
 		}
 		// Commits go through all the time, and of some nobody learns.
+		// A part is published once the network is well, so that there is
+		// something left to consume.
 		db, cut := p.reader(t), cutCommits.Load()
+		late, well := (half+3*last)/4, make(chan struct{})
 		between.with(t, toxic{cutAtCommit, `{"after": 3}`, true}, func() {
 			had := effectsOf(t, db)
-			producer.Go(func() { out.insist(t.Context(), client, half, last, func(int) {}) })
+			producer.Go(func() {
+				out.insist(t.Context(), client, half, late, func(int) {})
+				<-well
+				out.insist(t.Context(), client, late, last, func(int) {})
+			})
 			require.Eventually(t, func() bool {
-				return cutCommits.Load() >= cut+10 && effectsOf(t, db) >= had+500
+				return cutCommits.Load() >= cut+5 && effectsOf(t, db) >= had+500
 			}, within, 5*time.Millisecond)
 		})
+		close(well)
 		back = consumesAgain(t, db)
 		t.Logf("cut in the middle of %d commits: consumed again after %v", cutCommits.Load()-cut, back)
 		require.Less(t, back, backWithin)
