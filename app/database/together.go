@@ -21,7 +21,7 @@ func (db *DB) Together(ctx context.Context, d Durability, begun func(), batch *p
 	if err != nil {
 		return fmt.Errorf("beginning a transaction: %w", err)
 	}
-	defer conn.Close() //nolint:errcheck // it goes back to the pool
+	defer conn.Close() // gives it back to the pool
 	begun()
 	if d == Relaxed {
 		relaxed := &pgx.Batch{}
