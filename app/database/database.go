@@ -155,11 +155,6 @@ func (db *DB) Update(ctx context.Context, d Durability, fn func(ctx context.Cont
 	return fmt.Errorf("committing: %w", err)
 }
 
-// Alone is the pool for a statement that is a transaction of its own, Durable.
-// On PostgreSQL it takes one round trip where [DB.Update] takes three. An error
-// leaves it open whether it was committed, unless PostgreSQL itself reports it.
-func (db *DB) Alone() *sql.DB { return db.write }
-
 // SQL turns a query with placeholders $1, $2, … into the dialect's form, which
 // is PostgreSQL's own. When they come in sequence, as in many rows of values,
 // SQLite is spared their numbers: it looks at all it has for each.

@@ -86,6 +86,7 @@ func (c *consumer) claimRows(b *batch, want int, limit int64) step {
 		b.last = *b.from
 		s.args = append(s.args, b.from.due, b.from.id)
 	}
+	b.rows = make([]row, 0, want)
 	s.row = func(scan func(...any) error) error {
 		r := row{claim: &claim{consumer: c, token: token}}
 		into := []any{&r.claim.id, &r.deliveries, &r.uuid, &r.metadata, &r.payload}

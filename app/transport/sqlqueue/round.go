@@ -76,15 +76,11 @@ func (c *consumer) round(ctx context.Context, intake bool) error {
 	if want > 0 { // fewer than wanted: look what is next, and when
 		c.more, c.lookAt = len(claimed.rows) == want, time.Time{}
 		c.head, c.missed = 0, len(claimed.rows) == 0
-		switch {
-		case claimed.from == nil: // no mark
-		case len(claimed.rows) > 0:
-			c.mark.advance(claimed.from, claimed.last, claimed.now)
-		default: // others are taking them: no race for what they leave
+		if claimed.from != nil { // on PostgreSQL, lookout tells of it
 			c.lookAt = time.Now().Add(look)
-		}
-		if c.t.lookout != nil { // which tells of what is due next
-			c.lookAt = time.Now().Add(look)
+			if !c.missed {
+				c.mark.advance(claimed.from, claimed.last, claimed.now)
+			}
 		}
 	}
 	return nil

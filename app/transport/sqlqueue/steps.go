@@ -99,47 +99,41 @@ func (s step) run(ctx context.Context, tx *stdsql.Tx) error {
 func (c *consumer) executePostgres(ctx context.Context, d database.Durability, begun func(), steps []step) error {
 	batch := &pgx.Batch{}
 	batch.Queue(c.t.queries.settings)
-	var failed error // of the first that did
-	fail := func(s step, err error) error {
-		if failed == nil {
-			failed = fmt.Errorf("%s: %w", s.what, err)
-		}
-		return err
-	}
+	var failed error // of the first step that did
 	for _, s := range steps {
-		queued := batch.Queue(s.query.text, s.args...)
-		queued.Fn = func(results pgx.BatchResults) error {
-			if s.row == nil {
-				tag, err := results.Exec()
-				if err != nil {
-					return fail(s, err)
-				}
-				if s.affected != nil {
-					s.affected(tag.RowsAffected())
-				}
-				return nil
+		batch.Queue(s.query.text, s.args...).Fn = func(results pgx.BatchResults) error {
+			err := s.read(results)
+			if err != nil && failed == nil {
+				failed = fmt.Errorf("%s: %w", s.what, err)
 			}
-			rows, err := results.Query()
-			if err != nil {
-				return fail(s, err)
-			}
-			defer rows.Close()
-			for rows.Next() {
-				if err := s.row(rows.Scan); err != nil {
-					return fail(s, err)
-				}
-			}
-			if err := rows.Err(); err != nil {
-				return fail(s, err)
-			}
-			return nil
+			return err
 		}
 	}
-	if err := c.t.db.Together(ctx, d, begun, batch); err != nil {
-		if failed != nil {
-			return failed
+	err := c.t.db.Together(ctx, d, begun, batch)
+	if err != nil && failed != nil {
+		return failed
+	}
+	return err
+}
+
+// read takes the answer to a step.
+func (s step) read(results pgx.BatchResults) error {
+	if s.row == nil {
+		tag, err := results.Exec()
+		if err == nil && s.affected != nil {
+			s.affected(tag.RowsAffected())
 		}
 		return err
 	}
-	return nil
+	rows, err := results.Query()
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := s.row(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
 }

@@ -65,7 +65,7 @@ func (n *network) with(t testing.TB, bad toxic, do func()) {
 }
 
 // cutAtCommit is a toxic of our own: a connection ends when it has sent COMMIT
-// to PostgreSQL, so many times after others went well, before the answer is
+// to PostgreSQL, or a whole transaction with the Sync that commits it, so many times after others went well, before the answer is
 // there. It is to be put on both directions, and does nothing to answers.
 const cutAtCommit = "cut_at_commit"
 
@@ -81,6 +81,9 @@ func (c *commitCutter) Pipe(stub *proxytoxics.ToxicStub) {
 	// As pgx sends it; whole, since the worker waits for one answer before it
 	// sends the next message.
 	commit := []byte("Q\x00\x00\x00\x0bcommit\x00")
+	// Each statement of a transaction in one round trip is executed so, and
+	// its Sync is the commit.
+	executed, synced := []byte("E\x00\x00\x00\x09\x00\x00\x00\x00\x00"), []byte("S\x00\x00\x00\x04")
 	commits := 0
 	for {
 		select {
@@ -92,7 +95,8 @@ func (c *commitCutter) Pipe(stub *proxytoxics.ToxicStub) {
 				return
 			}
 			stub.Output <- chunk
-			if !bytes.Contains(chunk.Data, commit) {
+			together := bytes.Count(chunk.Data, executed) > 1 && bytes.HasSuffix(chunk.Data, synced)
+			if !together && !bytes.Contains(chunk.Data, commit) {
 				continue
 			}
 			if commits++; commits > c.After {

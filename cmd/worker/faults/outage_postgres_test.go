@@ -76,7 +76,7 @@ func TestKilledPostgres(t *testing.T) {
 				out.insist(t.Context(), client, late, last, func(int) {})
 			})
 			require.Eventually(t, func() bool {
-				return cutCommits.Load() >= cut+5 && effectsOf(t, db) >= had+500
+				return cutCommits.Load() >= cut+10 && effectsOf(t, db) >= had+500
 			}, within, 5*time.Millisecond)
 		})
 		close(well)
