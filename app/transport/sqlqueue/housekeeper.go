@@ -24,7 +24,9 @@ const (
 // Vacuum makes it free for new messages, and cuts off the empty end of the
 // table; indexes never shrink by themselves, and so does what autovacuum finds
 // locked at its one moment. One of all workers does it, with an advisory lock,
-// and only while the table is nearly empty: then it takes milliseconds.
+// and only while the table is nearly empty: then it takes milliseconds. What
+// stands at the table's very end, a message that is held or the version that
+// its claim wrote there, keeps the room until it is settled.
 type housekeeper struct {
 	t    *Transport
 	ctx  context.Context

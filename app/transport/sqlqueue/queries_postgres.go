@@ -68,10 +68,12 @@ func postgresQueries(prefix string) queries {
 				LEFT JOIN LATERAL (SELECT due_at, id, octet_length(payload) AS size FROM %messages%
 					WHERE queue_id = q.queue AND (due_at, id) > (q.due_at, q.id) AND due_at <= %now% AND leased_until <= %now%
 					ORDER BY due_at, id LIMIT 1) AS m ON true`),
-			lock:    sql(`SELECT pg_try_advisory_lock(7021982::bigint << 32 | '%messages%'::regclass::oid::bigint)`),
-			size:    sql(`SELECT pg_relation_size('%messages%'), pg_indexes_size('%messages%')`),
-			empty:   sql(`SELECT count(*) < $1 FROM (SELECT FROM %messages% LIMIT $1) AS m`),
-			vacuum:  sql(`VACUUM (TRUNCATE) %messages%`),
+			lock:  sql(`SELECT pg_try_advisory_lock(7021982::bigint << 32 | '%messages%'::regclass::oid::bigint)`),
+			size:  sql(`SELECT pg_relation_size('%messages%'), pg_indexes_size('%messages%')`),
+			empty: sql(`SELECT count(*) < $1 FROM (SELECT FROM %messages% LIMIT $1) AS m`),
+			// Without the first word, vacuum leaves what points to a few dead
+			// rows, and a page that holds one is not cut off.
+			vacuum:  sql(`VACUUM (INDEX_CLEANUP ON, TRUNCATE) %messages%`),
 			reindex: sql(`REINDEX TABLE %messages%`),
 		},
 
