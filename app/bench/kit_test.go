@@ -95,6 +95,11 @@ func onRabbit(t *testing.T) user {
 	t.Helper()
 	server, err := broker()
 	require.NoError(t, err)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log("the broker's log:\n" + server.Log())
+		}
+	})
 	return newUser(t, server, map[string]any{
 		"transport.kind": "amqp", "transport.amqp.url": server.URL, "transport.amqp.connect_timeout": "1s",
 		"transport.prefix": strings.ToLower(fmt.Sprintf("%.10s-", strings.NewReplacer("/", "-", "TestRun_", "").Replace(t.Name()))),

@@ -24,6 +24,8 @@ func explainDeclare(err error) error {
 		return fmt.Errorf("it exists with other properties; let it drain and delete it, or use another transport.prefix: %w", err)
 	case amqp.AccessRefused:
 		return fmt.Errorf("the broker's user may not do this; it needs configure, write and read on the worker's names: %w", err)
+	case amqp.InternalError:
+		return fmt.Errorf("the broker failed, and its log says why; if it fails at every delay queue, the process for their messages has died, and the broker must be started again: %w", err)
 	}
 	return err
 }

@@ -35,6 +35,7 @@ type link struct {
 	mu      sync.Mutex
 	conn    *amqp.Connection
 	raw     net.Conn      // below conn
+	since   time.Time     // when conn was made
 	blocked string        // why the broker takes no messages, or ""
 	changed chan struct{} // closed at the next change of conn
 	last    error         // of dialling
@@ -85,6 +86,14 @@ func (l *link) get(ctx context.Context) (*amqp.Connection, error) {
 	}
 }
 
+// settled waits until the connection is as old as that, or ctx ends.
+func (l *link) settled(ctx context.Context, age time.Duration) {
+	l.mu.Lock()
+	since := l.since
+	l.mu.Unlock()
+	sleep(ctx, time.Until(since.Add(age)))
+}
+
 // lastError is why the last try to connect failed, or that the connection broke.
 func (l *link) lastError() error {
 	l.mu.Lock()
@@ -102,7 +111,7 @@ func (l *link) blockedBy() string {
 func (l *link) set(conn *amqp.Connection, raw net.Conn, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.conn, l.raw, l.last, l.blocked = conn, raw, err, ""
+	l.conn, l.raw, l.last, l.blocked, l.since = conn, raw, err, "", time.Now()
 	if err == nil {
 		close(l.changed)
 		l.changed = make(chan struct{})

@@ -3,11 +3,19 @@ package rabbit
 import (
 	"context"
 	"fmt"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/answerfeed/answerfeed/app/transport"
 )
+
+// awake is how long a broker that may have just started is left alone before a
+// delay queue is deleted. The process of RabbitMQ 3.10 that moves the messages
+// of such a queue, and is about to begin, fails when its queue is gone; two of
+// these failures end the supervisor of all of them, and until the broker is
+// started again no delay queue can be declared.
+const awake = 2 * time.Second
 
 // Remove deletes the queues of the subscriptions, those of their delays
 // included, and the exchanges of their topics. A broker confirms deleting what
@@ -19,6 +27,7 @@ func (t *Transport) Remove(ctx context.Context, subs []transport.Subscription) e
 	t.mu.Lock()
 	t.subs = nil // or they were declared again
 	t.mu.Unlock()
+	t.consuming.settled(ctx, awake)
 	for _, s := range subs {
 		queue := t.cfg.Prefix + s.Queue()
 		// What leads into a queue goes before it.

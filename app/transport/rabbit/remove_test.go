@@ -10,6 +10,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/stretchr/testify/require"
 
+	"github.com/answerfeed/answerfeed/app/testserver"
 	"github.com/answerfeed/answerfeed/app/transport"
 	"github.com/answerfeed/answerfeed/app/transport/rabbit"
 	"github.com/answerfeed/answerfeed/app/transport/transporttest"
@@ -62,6 +63,25 @@ func TestRemove_LeavesNothingOfThePrefixAndAllOfTheOthers(t *testing.T) {
 	all, err := stays.Backlog(t.Context())
 	require.NoError(t, err)
 	require.EqualValues(t, 3, all[0].Ready)
+}
+
+// A broker that has just started still declares delay queues after some were
+// removed.
+func TestRemove_AfterTheBrokerStarted(t *testing.T) {
+	server, err := testserver.StartRabbitMQ(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, server.Stop()) })
+	s := subscription()
+	for i := range 20 {
+		s.Delays = append(s.Delays, time.Duration(i+1)*time.Second)
+	}
+	subs := []transport.Subscription{s}
+	goes := open(t, settings(server.URL, prefix(), transporttest.Settings{}))
+	require.NoError(t, goes.Migrate(t.Context(), subs))
+	server.Kill()
+	require.NoError(t, server.Start(t.Context()))
+	require.NoError(t, goes.Remove(t.Context(), subs))
+	require.NoError(t, open(t, settings(server.URL, prefix(), transporttest.Settings{})).Migrate(t.Context(), subs))
 }
 
 func TestRemove_NeedsAPrefix(t *testing.T) {
