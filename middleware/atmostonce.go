@@ -14,7 +14,7 @@ func AtMostOnce(s Settings) message.HandlerMiddleware {
 				return out, nil
 			}
 			verdict := s.judge(err)
-			s.Metrics.failed(s, verdict.Reason)
+			s.Metrics.failed(&s, verdict.Reason)
 			setOutcome(m.Context(), Dropped)
 			s.Logger.WarnContext(m.Context(), "failed and dropped, as at-most-once has it", "reason", string(verdict.Reason), "error", brief(verdict))
 			return nil, nil

@@ -51,7 +51,10 @@ type Settings struct {
 	Logger      *slog.Logger
 }
 
-// Chain is the middleware of one handler, outermost first.
+// Chain is the middleware of one handler, outermost first. What a middleware
+// does about a failure is a method of its own, so that the frames below a
+// handler are small: all of them fit into the stack that a goroutine begins
+// with, of which the router starts one for each message.
 func Chain(s Settings) []message.HandlerMiddleware {
 	begin := []message.HandlerMiddleware{Correlation(s), s.Metrics.Middleware(s)}
 	end := []message.HandlerMiddleware{Outage(s), Timeout(s), Recover, Limits}

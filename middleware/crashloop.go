@@ -55,33 +55,38 @@ func SingleOut(s Settings) message.HandlerMiddleware {
 			if d, _ := transport.DeliveryOf(m); d.Returns < suspectFrom {
 				return next(m)
 			}
-			ctx := m.Context()
-			if !line.wait(ctx, s.Stopping) {
-				return nil, interrupted(errors.New("it came back before, and others like it are handled first"))
-			}
-			defer line.leave()
-			if s.Dependencies != nil {
-				if away := s.Dependencies.Wait(ctx, holdWithin); away != nil {
-					return nil, interrupted(away)
-				}
-			}
-			identity, requeues := event.MessageOf(ctx).Identity(), transport.Count(m, transport.KeyRequeues)
-			left, err := s.Marks.Mark(ctx, s.Handler, s.Topic, identity, requeues)
-			if err != nil {
-				return nil, s.unsafe(m, err)
-			}
-			if left >= maxMarks {
-				noteFailure(m, transport.Count(m, transport.KeyAttempts)+left)
-				s.Metrics.failed(s, CrashLoop)
-				return nil, failure.Permanent(CrashLoop, errors.New("the worker died each of the last five times that it handled this message"))
-			}
-			defer s.unmark(ctx, identity, requeues)
-			return next(m)
+			return s.single(line, next, m)
 		}
 	}
 }
 
-func (s Settings) unmark(ctx context.Context, identity string, requeues int) {
+// single handles a suspect, when it is its turn.
+func (s *Settings) single(line *line, next message.HandlerFunc, m *message.Message) ([]*message.Message, error) {
+	ctx := m.Context()
+	if !line.wait(ctx, s.Stopping) {
+		return nil, interrupted(errors.New("it came back before, and others like it are handled first"))
+	}
+	defer line.leave()
+	if s.Dependencies != nil {
+		if away := s.Dependencies.Wait(ctx, holdWithin); away != nil {
+			return nil, interrupted(away)
+		}
+	}
+	identity, requeues := event.MessageOf(ctx).Identity(), transport.Count(m, transport.KeyRequeues)
+	left, err := s.Marks.Mark(ctx, s.Handler, s.Topic, identity, requeues)
+	if err != nil {
+		return nil, s.unsafe(m, err)
+	}
+	if left >= maxMarks {
+		noteFailure(m, transport.Count(m, transport.KeyAttempts)+left)
+		s.Metrics.failed(s, CrashLoop)
+		return nil, failure.Permanent(CrashLoop, errors.New("the worker died each of the last five times that it handled this message"))
+	}
+	defer s.unmark(ctx, identity, requeues)
+	return next(m)
+}
+
+func (s *Settings) unmark(ctx context.Context, identity string, requeues int) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unmarkWithin)
 	defer cancel()
 	for {

@@ -28,30 +28,38 @@ func DeadLetter(s Settings) message.HandlerMiddleware {
 	return func(next message.HandlerFunc) message.HandlerFunc {
 		return func(m *message.Message) ([]*message.Message, error) {
 			out, err := next(m)
-			var verdict *failure.Verdict
-			if !errors.As(err, &verdict) {
-				return out, err // success, or not to be settled
+			if err == nil {
+				return out, nil
 			}
-			reason := verdict.Reason
-			if verdict.Kind == failure.KindTransient {
-				reason = Exhausted
-			}
-			m.Metadata.Set(wmiddleware.ReasonForPoisonedKey, string(reason))
-			m.Metadata.Set(wmiddleware.PoisonedTopicKey, s.Topic)
-			m.Metadata.Set(wmiddleware.PoisonedHandlerKey, s.Handler)
-			m.Metadata.Set(wmiddleware.PoisonedSubscriberKey, message.SubscriberNameFromCtx(m.Context()))
-			m.Metadata.Set(transport.KeyError, cut(verdict.Error(), maxError))
-			crash.Burying(m)
-			if err := s.LetterBox.DeadLetter(m.Context(), m); err != nil {
-				return nil, s.unsafe(m, fmt.Errorf("writing a dead letter: %w", err))
-			}
-			crash.At(crash.LetterPublished)
-			setOutcome(m.Context(), DeadLettered)
-			s.Logger.WarnContext(m.Context(), "dead letter",
-				"reason", string(reason), "attempts", transport.Count(m, transport.KeyAttempts), "error", brief(verdict))
-			return nil, nil
+			return nil, s.bury(m, err)
 		}
 	}
+}
+
+// bury returns nil for a message that is in the letter box.
+func (s *Settings) bury(m *message.Message, err error) error {
+	var verdict *failure.Verdict
+	if !errors.As(err, &verdict) {
+		return err // not to be settled
+	}
+	reason := verdict.Reason
+	if verdict.Kind == failure.KindTransient {
+		reason = Exhausted
+	}
+	m.Metadata.Set(wmiddleware.ReasonForPoisonedKey, string(reason))
+	m.Metadata.Set(wmiddleware.PoisonedTopicKey, s.Topic)
+	m.Metadata.Set(wmiddleware.PoisonedHandlerKey, s.Handler)
+	m.Metadata.Set(wmiddleware.PoisonedSubscriberKey, message.SubscriberNameFromCtx(m.Context()))
+	m.Metadata.Set(transport.KeyError, cut(verdict.Error(), maxError))
+	crash.Burying(m)
+	if err := s.LetterBox.DeadLetter(m.Context(), m); err != nil {
+		return s.unsafe(m, fmt.Errorf("writing a dead letter: %w", err))
+	}
+	crash.At(crash.LetterPublished)
+	setOutcome(m.Context(), DeadLettered)
+	s.Logger.WarnContext(m.Context(), "dead letter",
+		"reason", string(reason), "attempts", transport.Count(m, transport.KeyAttempts), "error", brief(verdict))
+	return nil
 }
 
 // brief is the first line of an error, for the log.

@@ -109,6 +109,6 @@ func (m *Metrics) comeBack(g prometheus.Gauge) {
 	m.stuck.Add(-1)
 }
 
-func (m *Metrics) failed(s Settings, reason failure.Reason) {
+func (m *Metrics) failed(s *Settings, reason failure.Reason) {
 	m.failures.WithLabelValues(s.Handler, s.Topic, string(reason)).Inc()
 }

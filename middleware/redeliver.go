@@ -18,31 +18,39 @@ func Redeliver(s Settings) message.HandlerMiddleware {
 	return func(next message.HandlerFunc) message.HandlerFunc {
 		return func(m *message.Message) ([]*message.Message, error) {
 			out, err := next(m)
-			var verdict *failure.Verdict
-			if !errors.As(err, &verdict) || verdict.Kind != failure.KindTransient {
-				return out, err
+			if err == nil {
+				return out, nil
 			}
-			n := transport.Count(m, transport.KeyRedeliveries)
-			if n >= len(s.Redeliver) {
-				return nil, verdict
-			}
-			delay := max(s.Redeliver[n], verdict.RetryAfter)
-			transport.SetCount(m, transport.KeyRedeliveries, n+1)
-			if err := s.Redeliverer.Redeliver(m.Context(), m, delay); err != nil {
-				return nil, s.unsafe(m, fmt.Errorf("redelivering: %w", err))
-			}
-			crash.At(crash.RedeliveryPublished)
-			setOutcome(m.Context(), Redelivered)
-			s.Logger.InfoContext(m.Context(), "failed for now; comes again",
-				"delay", delay.String(), "redelivery", n+1, "reason", string(verdict.Reason), "error", brief(verdict))
-			return nil, nil
+			return nil, s.putOff(m, err)
 		}
 	}
 }
 
+// putOff returns nil for a message that comes again.
+func (s *Settings) putOff(m *message.Message, err error) error {
+	var verdict *failure.Verdict
+	if !errors.As(err, &verdict) || verdict.Kind != failure.KindTransient {
+		return err
+	}
+	n := transport.Count(m, transport.KeyRedeliveries)
+	if n >= len(s.Redeliver) {
+		return verdict
+	}
+	delay := max(s.Redeliver[n], verdict.RetryAfter)
+	transport.SetCount(m, transport.KeyRedeliveries, n+1)
+	if err := s.Redeliverer.Redeliver(m.Context(), m, delay); err != nil {
+		return s.unsafe(m, fmt.Errorf("redelivering: %w", err))
+	}
+	crash.At(crash.RedeliveryPublished)
+	setOutcome(m.Context(), Redelivered)
+	s.Logger.InfoContext(m.Context(), "failed for now; comes again",
+		"delay", delay.String(), "redelivery", n+1, "reason", string(verdict.Reason), "error", brief(verdict))
+	return nil
+}
+
 // unsafe logs that a message could not be made safe. It is not acknowledged,
 // and comes back after a pause.
-func (s Settings) unsafe(m *message.Message, err error) error {
+func (s *Settings) unsafe(m *message.Message, err error) error {
 	s.Logger.ErrorContext(m.Context(), "the message could not be made safe; it comes back after a pause", "error", err)
 	return err
 }

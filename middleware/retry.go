@@ -34,34 +34,40 @@ func Retry(s Settings) message.HandlerMiddleware {
 	return func(next message.HandlerFunc) message.HandlerFunc {
 		return func(m *message.Message) ([]*message.Message, error) {
 			before := transport.Count(m, transport.KeyAttempts)
-			ctx := m.Context()
-			pause := s.Backoff
-			for n := 1; ; n++ {
+			for n, pause := 1, s.Backoff; ; n, pause = n+1, 2*pause {
 				out, err := next(m)
 				if err == nil {
 					crash.At(crash.Committed)
 					return out, nil
 				}
-				if errors.Is(err, errInterrupted) {
+				if err = s.again(m, err, n, before, pause); err != nil {
 					return nil, err
 				}
-				if ctx.Err() != nil {
-					return nil, interrupted(err)
-				}
-				verdict := s.judge(err)
-				s.Metrics.failed(s, verdict.Reason)
-				if verdict.Kind == failure.KindPermanent || n >= s.Attempts || verdict.RetryAfter > pause {
-					noteFailure(m, before+n)
-					return nil, verdict
-				}
-				s.Logger.DebugContext(ctx, "attempt failed; trying again", "attempt", before+n, "reason", string(verdict.Reason), "error", err)
-				if !sleep(ctx, max(spread(pause), verdict.RetryAfter)) {
-					return nil, interrupted(err)
-				}
-				pause *= 2
 			}
 		}
 	}
+}
+
+// again returns nil after the pause, when there is another attempt.
+func (s *Settings) again(m *message.Message, err error, n, before int, pause time.Duration) error {
+	ctx := m.Context()
+	if errors.Is(err, errInterrupted) {
+		return err
+	}
+	if ctx.Err() != nil {
+		return interrupted(err)
+	}
+	verdict := s.judge(err)
+	s.Metrics.failed(s, verdict.Reason)
+	if verdict.Kind == failure.KindPermanent || n >= s.Attempts || verdict.RetryAfter > pause {
+		noteFailure(m, before+n)
+		return verdict
+	}
+	s.Logger.DebugContext(ctx, "attempt failed; trying again", "attempt", before+n, "reason", string(verdict.Reason), "error", err)
+	if !sleep(ctx, max(spread(pause), verdict.RetryAfter)) {
+		return interrupted(err)
+	}
+	return nil
 }
 
 // interrupted keeps the text of err alone: a verdict in it would be acted on.
@@ -70,7 +76,7 @@ func interrupted(err error) error { return fmt.Errorf("%w: %s", errInterrupted, 
 // judge resolves unknown errors by the handler's configuration. A reason that
 // is no word, such as a whole error text, does not get through: it becomes a
 // metric's label.
-func (s Settings) judge(err error) *failure.Verdict {
+func (s *Settings) judge(err error) *failure.Verdict {
 	v := failure.Classify(err)
 	if !event.ValidName(string(v.Reason)) {
 		v.Reason = failure.Unknown

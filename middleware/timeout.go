@@ -55,23 +55,35 @@ func timeout(s Settings, patience time.Duration) message.HandlerMiddleware {
 			case <-m.Context().Done():
 				cancel()
 			}
-			patient := time.NewTimer(patience)
-			defer patient.Stop()
-			select {
-			case r := <-done:
+			if r, ok := late(done, &left, patience); ok {
 				return r.of(ctx)
-			case <-patient.C:
-			}
-			if !left.CompareAndSwap(false, true) { // it has ended just now
-				return (<-done).of(ctx)
 			}
 			s.Metrics.abandon(abandoned)
 			m.Metadata = maps.Clone(m.Metadata)
-			s.Logger.ErrorContext(m.Context(), "the handler ignores its context; settled as timed out while it still runs",
-				"timeout", s.Timeout.String())
-			return nil, fmt.Errorf("the attempt went on %s after its end: %w", patience, ctx.Err())
+			return nil, s.abandoned(m, ctx.Err(), patience)
 		}
 	}
+}
+
+// late waits for an attempt whose time is up; false: it is abandoned.
+func late(done <-chan result, left *atomic.Bool, patience time.Duration) (result, bool) {
+	patient := time.NewTimer(patience)
+	defer patient.Stop()
+	select {
+	case r := <-done:
+		return r, true
+	case <-patient.C:
+	}
+	if !left.CompareAndSwap(false, true) { // it has ended just now
+		return <-done, true
+	}
+	return result{}, false
+}
+
+func (s *Settings) abandoned(m *message.Message, why error, patience time.Duration) error {
+	s.Logger.ErrorContext(m.Context(), "the handler ignores its context; settled as timed out while it still runs",
+		"timeout", s.Timeout.String())
+	return fmt.Errorf("the attempt went on %s after its end: %w", patience, why)
 }
 
 // result is what an attempt returned.

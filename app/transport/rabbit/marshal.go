@@ -102,27 +102,52 @@ func (Marshaler) Unmarshal(d amqp.Delivery) (*message.Message, error) {
 		uuid = d.MessageId
 	}
 	m := message.NewMessage(uuid, d.Body)
-	size := headerSize(wamqp.DefaultMessageUUIDHeaderKey, uuid)
-	var cut []string
-	for _, key := range slices.Sorted(maps.Keys(d.Headers)) {
-		if reserved(key) {
-			continue
-		}
-		value := text(d.Headers[key])
-		if n := headerSize(key, value); size+n <= maxForeign {
-			size += n
-			m.Metadata[strings.ReplaceAll(strings.ToValidUTF8(key, "?"), "\x00", "?")] = value
-		} else {
-			cut = append(cut, key)
-		}
-	}
-	if len(cut) > 0 {
-		m.Metadata[transport.KeyBadMetadata] = fmt.Sprintf("%d headers are too long to be kept; the first is %q", len(cut), cut[0])
+	if !takeAll(m.Metadata, d.Headers, headerSize(wamqp.DefaultMessageUUIDHeaderKey, uuid)) {
+		takeSome(m.Metadata, d.Headers, headerSize(wamqp.DefaultMessageUUIDHeaderKey, uuid))
 	}
 	if m.Metadata.Get(transport.KeyCorrelationID) == "" && d.CorrelationId != "" {
 		m.Metadata.Set(transport.KeyCorrelationID, d.CorrelationId)
 	}
 	return m, nil
+}
+
+// takeAll takes the headers as they are, and returns false when they are not
+// such as a worker writes: texts, valid, and in all not too long.
+func takeAll(metadata message.Metadata, headers amqp.Table, size int) bool {
+	for key, value := range headers {
+		if reserved(key) {
+			continue
+		}
+		v, ok := value.(string)
+		v = textOf(v)
+		if size += headerSize(key, v); !ok || size > maxForeign || !utf8.ValidString(key) || strings.IndexByte(key, 0) >= 0 {
+			clear(metadata)
+			return false
+		}
+		metadata[key] = v
+	}
+	return true
+}
+
+// takeSome takes headers of any kind, in the order of their names as far as there
+// is room, and notes what is left out.
+func takeSome(metadata message.Metadata, headers amqp.Table, size int) {
+	var cut []string
+	for _, key := range slices.Sorted(maps.Keys(headers)) {
+		if reserved(key) {
+			continue
+		}
+		value := text(headers[key])
+		if n := headerSize(key, value); size+n <= maxForeign {
+			size += n
+			metadata[strings.ReplaceAll(strings.ToValidUTF8(key, "?"), "\x00", "?")] = value
+		} else {
+			cut = append(cut, key)
+		}
+	}
+	if len(cut) > 0 {
+		metadata[transport.KeyBadMetadata] = fmt.Sprintf("%d headers are too long to be kept; the first is %q", len(cut), cut[0])
+	}
 }
 
 // text is a header's value of any type that AMQP has.
