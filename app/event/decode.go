@@ -69,7 +69,7 @@ func decode(payload []byte, now time.Time, fields []field) error {
 	if err := checkObject(payload); err != nil {
 		return err
 	}
-	for key, value := range members(payload) {
+	for key, value := range members(string(payload)) { // of which the event's texts are parts
 		for i := range fields {
 			if keyIs(key, fields[i].name) {
 				fields[i].raw = value
@@ -87,7 +87,7 @@ func decode(payload []byte, now time.Time, fields []field) error {
 
 // decode moves the member's raw value into the event.
 func (f *field) decode(now time.Time) error {
-	if f.raw == nil || string(f.raw) == "null" {
+	if f.raw == "" || f.raw == "null" {
 		if f.required {
 			return invalid(f.name, "missing")
 		}

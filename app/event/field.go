@@ -13,7 +13,7 @@ type field struct {
 	required bool
 	text     *string    // nil for a moment
 	time     *time.Time // nil for everything else
-	raw      []byte     // while decoding: the member's JSON value, nil when absent
+	raw      string     // while decoding: the member's JSON value, "" when absent
 }
 
 // kind is the rule that a member's value obeys.

@@ -3,6 +3,7 @@ package event
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -30,18 +31,18 @@ func eventID(payload []byte) string {
 	if checkObject(payload) != nil {
 		return ""
 	}
-	var raw []byte
-	for key, value := range members(payload) {
+	var raw string
+	for key, value := range members(string(payload)) {
 		if keyIs(key, keyEventID) {
 			raw = value
 		}
 	}
-	if raw == nil || raw[0] != '"' {
+	if raw == "" || raw[0] != '"' {
 		return ""
 	}
 	id, ok := unquote(raw)
 	if !ok || identifier.problem(id) != "" {
 		return ""
 	}
-	return id
+	return strings.Clone(id) // without the payload around it
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -30,7 +31,7 @@ func checkObject(payload []byte) error {
 		}
 		return malformed("not JSON")
 	}
-	if payload[space(payload, 0)] != '{' {
+	if bytes.TrimLeft(payload, " \n\r\t")[0] != '{' {
 		return malformed("not a JSON object")
 	}
 	return nil
@@ -38,8 +39,8 @@ func checkObject(payload []byte) error {
 
 // members yields the raw key, quotes included, and the raw value of each member of object, in order. The caller has proved by
 // checkObject that object is one; no index here is safe without that.
-func members(object []byte) iter.Seq2[[]byte, []byte] {
-	return func(yield func(key, value []byte) bool) {
+func members(object string) iter.Seq2[string, string] {
+	return func(yield func(key, value string) bool) {
 		i := space(object, space(object, 0)+1)
 		for object[i] != '}' {
 			end := stringEnd(object, i)
@@ -57,7 +58,7 @@ func members(object []byte) iter.Seq2[[]byte, []byte] {
 }
 
 // space returns the index of the first byte at or after i that is not white space.
-func space(text []byte, i int) int {
+func space(text string, i int) int {
 	for text[i] == ' ' || text[i] == '\n' || text[i] == '\r' || text[i] == '\t' {
 		i++
 	}
@@ -65,9 +66,9 @@ func space(text []byte, i int) int {
 }
 
 // stringEnd returns the index behind the string whose opening quote is at i.
-func stringEnd(text []byte, i int) int {
+func stringEnd(text string, i int) int {
 	for i++; ; i++ {
-		i += bytes.IndexByte(text[i:], '"')
+		i += strings.IndexByte(text[i:], '"')
 		slashes := 0
 		for text[i-1-slashes] == '\\' {
 			slashes++
@@ -79,7 +80,7 @@ func stringEnd(text []byte, i int) int {
 }
 
 // valueEnd returns the index behind the value that starts at i. Depth costs no stack.
-func valueEnd(text []byte, i int) int {
+func valueEnd(text string, i int) int {
 	switch text[i] {
 	case '"':
 		return stringEnd(text, i)
@@ -99,35 +100,35 @@ func valueEnd(text []byte, i int) int {
 			i++
 		}
 	default: // a number, true, false or null
-		return i + bytes.IndexAny(text[i:], ",} \n\r\t")
+		return i + strings.IndexAny(text[i:], ",} \n\r\t")
 	}
 }
 
 // keyIs reports whether a raw key spells name, escapes included.
-func keyIs(raw []byte, name string) bool {
-	if bytes.IndexByte(raw, '\\') < 0 {
-		return string(raw[1:len(raw)-1]) == name
+func keyIs(raw, name string) bool {
+	if strings.IndexByte(raw, '\\') < 0 {
+		return raw[1:len(raw)-1] == name
 	}
 	key, ok := unquote(raw)
 	return ok && key == name
 }
 
-// unquote returns what a JSON string stands for. It is false when an escape is half of a surrogate pair, which stands for nothing.
-func unquote(raw []byte) (string, bool) {
-	if bytes.IndexByte(raw, '\\') < 0 {
-		return string(raw[1 : len(raw)-1]), true
+// unquote returns what a JSON string stands for: a part of raw itself, where that has no escape. It is false when an escape is half of a surrogate pair, which stands for nothing.
+func unquote(raw string) (string, bool) {
+	if strings.IndexByte(raw, '\\') < 0 {
+		return raw[1 : len(raw)-1], true
 	}
 	if !pairsSurrogates(raw) {
 		return "", false
 	}
 	var text string
-	err := json.Unmarshal(raw, &text)
+	err := json.Unmarshal([]byte(raw), &text)
 	return text, err == nil
 }
 
 // pairsSurrogates reports whether each \u escape of a surrogate stands beside its other half. encoding/json would make a U+FFFD
 // of one that does not, so that two different ids could become the same.
-func pairsSurrogates(raw []byte) bool {
+func pairsSurrogates(raw string) bool {
 	for i := 0; i < len(raw); i++ {
 		if raw[i] != '\\' {
 			continue
@@ -147,8 +148,8 @@ func pairsSurrogates(raw []byte) bool {
 }
 
 // codeUnit returns the value of the four hexadecimal digits that raw begins with.
-func codeUnit(raw []byte) rune {
-	unit, err := strconv.ParseUint(string(raw[:4]), 16, 16)
+func codeUnit(raw string) rune {
+	unit, err := strconv.ParseUint(raw[:4], 16, 16)
 	if err != nil {
 		return utf8.RuneError
 	}
