@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -100,7 +99,7 @@ func openWorker(ctx context.Context, j job, handled *atomic.Int64) (consumer, er
 	if err != nil {
 		return consumer{}, err
 	}
-	debug.SetGCPercent(200) // as cmd/worker does
+	app.CollectLess() // as cmd/worker does
 	a, err := app.New(ctx, opts)
 	if err == nil && h.err != nil {
 		err = errors.Join(h.err, a.Stop(ctx))

@@ -40,7 +40,7 @@ func Retry(s Settings) message.HandlerMiddleware {
 					crash.At(crash.Committed)
 					return out, nil
 				}
-				if err = s.again(m, err, n, before, pause); err != nil {
+				if err := s.again(m, err, n, before, pause); err != nil {
 					return nil, err
 				}
 			}

@@ -32,7 +32,11 @@ const (
 
 // Count reads one of the counters; what is no number counts as 0.
 func Count(m *message.Message, key string) int {
-	n, err := strconv.Atoi(m.Metadata.Get(key))
+	text := m.Metadata.Get(key)
+	if text == "" { // nearly always; an error would be made to say so
+		return 0
+	}
+	n, err := strconv.Atoi(text)
 	if err != nil || n < 0 {
 		return 0
 	}

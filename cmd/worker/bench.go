@@ -11,6 +11,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
+	"github.com/answerfeed/answerfeed/app"
 	"github.com/answerfeed/answerfeed/app/bench"
 )
 
@@ -53,7 +54,7 @@ The handlers have the settings of handlers.feed: its concurrency is the window.`
 			if err != nil {
 				return err
 			}
-			collectLess()
+			app.CollectLess()
 			bars := &bars{cli: c}
 			defer bars.close()
 			report, err := bench.Run(cmd.Context(), bench.Options{

@@ -3,22 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
 	"github.com/answerfeed/answerfeed/app"
 )
-
-// collectLess lets the heap grow to three times of what is in use, unless GOGC
-// says otherwise: of a heap as small as a worker's, Go's own twice collects so
-// often that it takes a fifth of a drain's processor time.
-func collectLess() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(200)
-	}
-}
 
 func (c *cli) run() *cobra.Command {
 	var demo bool
@@ -53,7 +42,7 @@ Tables and queues are created and upgraded first, unless the configuration says 
 			if demo {
 				opts.Demo = rate
 			}
-			collectLess()
+			app.CollectLess()
 			return app.Run(cmd.Context(), opts)
 		},
 	}
