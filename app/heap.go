@@ -12,7 +12,7 @@ var ballast []byte //nolint:unused,gochecknoglobals // to be there is its use
 // CollectLess has garbage collected when the heap is three times of what is in
 // use and 32 MiB beyond, unless the environment's GOGC says otherwise: of a
 // heap as small as a worker's, Go's own twice collects so often that it takes
-// a fourth of a drain's processor time. A program calls it once, at its start.
+// a fifth of a drain's processor time. A program calls it once, at its start.
 func CollectLess() {
 	if os.Getenv("GOGC") != "" {
 		return

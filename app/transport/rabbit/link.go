@@ -86,12 +86,20 @@ func (l *link) get(ctx context.Context) (*amqp.Connection, error) {
 	}
 }
 
-// settled waits until the connection is as old as that, or ctx ends.
-func (l *link) settled(ctx context.Context, age time.Duration) {
-	l.mu.Lock()
-	since := l.since
-	l.mu.Unlock()
-	sleep(ctx, time.Until(since.Add(age)))
+// settled waits until there is a connection of that age.
+func (l *link) settled(ctx context.Context, age time.Duration) error {
+	for {
+		if _, err := l.get(ctx); err != nil {
+			return err
+		}
+		l.mu.Lock()
+		there, left := l.conn != nil, time.Until(l.since.Add(age))
+		l.mu.Unlock()
+		if there && left <= 0 {
+			return nil
+		}
+		sleep(ctx, left)
+	}
 }
 
 // lastError is why the last try to connect failed, or that the connection broke.

@@ -102,8 +102,9 @@ func (Marshaler) Unmarshal(d amqp.Delivery) (*message.Message, error) {
 		uuid = d.MessageId
 	}
 	m := message.NewMessage(uuid, d.Body)
-	if !takeAll(m.Metadata, d.Headers, headerSize(wamqp.DefaultMessageUUIDHeaderKey, uuid)) {
-		takeSome(m.Metadata, d.Headers, headerSize(wamqp.DefaultMessageUUIDHeaderKey, uuid))
+	size := headerSize(wamqp.DefaultMessageUUIDHeaderKey, uuid)
+	if !takeAll(m.Metadata, d.Headers, size) {
+		takeSome(m.Metadata, d.Headers, size)
 	}
 	if m.Metadata.Get(transport.KeyCorrelationID) == "" && d.CorrelationId != "" {
 		m.Metadata.Set(transport.KeyCorrelationID, d.CorrelationId)

@@ -27,7 +27,6 @@ func (t *Transport) Remove(ctx context.Context, subs []transport.Subscription) e
 	t.mu.Lock()
 	t.subs = nil // or they were declared again
 	t.mu.Unlock()
-	t.consuming.settled(ctx, awake)
 	for _, s := range subs {
 		queue := t.cfg.Prefix + s.Queue()
 		// What leads into a queue goes before it.
@@ -38,6 +37,9 @@ func (t *Transport) Remove(ctx context.Context, subs []transport.Subscription) e
 			return fmt.Errorf("removing exchange %s%s: %w", t.cfg.Prefix, s.Topic, err)
 		}
 		for _, name := range append(t.delayQueues(s), queue, deadName(queue)) {
+			if err := t.consuming.settled(ctx, awake); err != nil {
+				return fmt.Errorf("removing queue %s: %w", name, err)
+			}
 			err := t.consuming.onChannel(ctx, func(ch *amqp.Channel) error {
 				_, err := ch.QueueDelete(name, false, false, false)
 				return err
