@@ -32,6 +32,7 @@ type Postgres struct {
 	// Port is where it listens, on 127.0.0.1.
 	Port int
 
+	suite  Suite
 	dir    string // "" when it is not one's own
 	bin    string
 	keeper *process // removes dir
@@ -50,12 +51,17 @@ func SharedPostgres(ctx context.Context) (*Postgres, error) {
 	return StartPostgres(ctx)
 }
 
-// StartPostgres starts a server of one's own and waits until it answers: about
+// StartPostgres starts the machine's own server and waits until it answers: about
 // 2 s. The lines are added to its postgresql.conf, where the last of a name
 // holds. It flushes as a server does that is to keep its data; tests that have
 // no use for it give the line "fsync = off".
-func StartPostgres(ctx context.Context, lines ...string) (p *Postgres, err error) {
-	bin, err := postgresBinaries(ctx)
+func StartPostgres(ctx context.Context, lines ...string) (*Postgres, error) {
+	return StartPostgresOf(ctx, Installed, lines...)
+}
+
+// StartPostgresOf is [StartPostgres] for the server of a suite.
+func StartPostgresOf(ctx context.Context, suite Suite, lines ...string) (p *Postgres, err error) {
+	bin, err := postgresBinaries(ctx, suite)
 	if err != nil {
 		if os.Getenv(DSNVariable) != "" {
 			err = fmt.Errorf("%w: %w", errGivenPostgres, err)
@@ -72,7 +78,7 @@ func StartPostgres(ctx context.Context, lines ...string) (p *Postgres, err error
 	}
 	p = &Postgres{
 		DSN:  fmt.Sprintf("postgres://postgres:test@127.0.0.1:%d/postgres?sslmode=disable", port),
-		Port: port, dir: dir, bin: bin,
+		Port: port, suite: suite, dir: dir, bin: bin,
 	}
 	if p.keeper, err = launch(ctx, os.DevNull, nil, "/bin/sh", "-c", keeper, "keeper", dir); err != nil {
 		return nil, errors.Join(err, p.Stop())

@@ -41,12 +41,12 @@ func (p *Postgres) initialise(ctx context.Context, lines []string) error {
 	if err := os.WriteFile(password, []byte("test\n"), 0o600); err != nil {
 		return err
 	}
-	if owner := servant(); owner != nil {
-		uid, _ := strconv.Atoi(owner.Uid)
-		gid, _ := strconv.Atoi(owner.Gid)
-		if err := errors.Join(os.Chown(p.dir, uid, gid), os.Chown(password, uid, gid)); err != nil {
-			return err
-		}
+	uid, gid, err := p.owner()
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(os.Chown(p.dir, uid, gid), os.Chown(password, uid, gid)); err != nil {
+		return err
 	}
 	command := p.unprivileged(filepath.Join(p.bin, "initdb"), "-D", p.data(), "--no-sync",
 		"--username=postgres", "--pwfile="+password, "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8")
@@ -63,10 +63,23 @@ func (p *Postgres) initialise(ctx context.Context, lines []string) error {
 	return errors.Join(err, conf.Close())
 }
 
-// unprivileged runs a command as another user if this one is root, which
-// PostgreSQL refuses.
-func (p *Postgres) unprivileged(command ...string) []string {
+// owner is the user that the server runs as.
+func (p *Postgres) owner() (uid, gid int, err error) {
+	if p.suite != Installed {
+		return p.suite.owner()
+	}
 	if owner := servant(); owner != nil {
+		uid, uidErr := strconv.Atoi(owner.Uid)
+		gid, gidErr := strconv.Atoi(owner.Gid)
+		return uid, gid, errors.Join(uidErr, gidErr)
+	}
+	return os.Getuid(), os.Getgid(), nil
+}
+
+// unprivileged runs a command as another user if this one is root, which
+// PostgreSQL refuses. The commands of a suite do so by themselves.
+func (p *Postgres) unprivileged(command ...string) []string {
+	if owner := servant(); owner != nil && p.suite == Installed {
 		return append([]string{"setpriv", "--reuid", owner.Uid, "--regid", owner.Gid, "--clear-groups", "--"}, command...)
 	}
 	return command
@@ -87,7 +100,10 @@ func servant() *user.User {
 
 // postgresBinaries finds the folder of initdb and postgres, which Debian keeps
 // out of the search path.
-func postgresBinaries(ctx context.Context) (string, error) {
+func postgresBinaries(ctx context.Context, suite Suite) (string, error) {
+	if suite != Installed {
+		return suite.prepare(ctx)
+	}
 	if bin := findPostgres(); bin != "" {
 		return bin, nil
 	}

@@ -45,10 +45,79 @@ func SharedRabbitMQ(ctx context.Context) (*RabbitMQ, error) {
 	return StartRabbitMQ(ctx)
 }
 
-// StartRabbitMQ starts a broker of one's own and waits until it answers: about
-// 8 s. The lines are added to its rabbitmq.conf.
-func StartRabbitMQ(ctx context.Context, lines ...string) (r *RabbitMQ, err error) {
-	script, epmd, err := rabbitBinaries(ctx)
+// RabbitMQOptions say which broker to start. The zero value is the machine's
+// own, with its defaults.
+type RabbitMQOptions struct {
+	Suite Suite
+	// Lines are added to rabbitmq.conf.
+	Lines []string
+	// Plugins are enabled, such as rabbitmq_management. An HTTP port of theirs
+	// is set by Lines.
+	Plugins []string
+	// Erlang are arguments of its runtime, such as
+	// "-rabbit quorum_tick_interval 1000".
+	Erlang string
+}
+
+// StartRabbitMQ starts the machine's own broker and waits until it answers:
+// about 8 s. The lines are added to its rabbitmq.conf.
+func StartRabbitMQ(ctx context.Context, lines ...string) (*RabbitMQ, error) {
+	return StartRabbitMQWith(ctx, RabbitMQOptions{Lines: lines})
+}
+
+// StartRabbitMQWith starts a broker of one's own and waits until it answers.
+func StartRabbitMQWith(ctx context.Context, opts RabbitMQOptions) (*RabbitMQ, error) {
+	names, err := FreePort()
+	if err != nil {
+		return nil, err
+	}
+	r, err := makeRabbitMQ(ctx, opts, names)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(r.configure(opts.Lines), r.Start(ctx)); err != nil {
+		return nil, errors.Join(err, r.Stop())
+	}
+	return r, nil
+}
+
+// StartCluster starts three brokers that are one cluster, and waits until all
+// answer: about 20 s.
+func StartCluster(ctx context.Context, opts RabbitMQOptions) (nodes [3]*RabbitMQ, err error) {
+	defer func() {
+		if err != nil {
+			for _, r := range nodes {
+				if r != nil {
+					err = errors.Join(err, r.Stop())
+				}
+			}
+		}
+	}()
+	names, err := FreePort()
+	if err != nil {
+		return nodes, err
+	}
+	lines := append([]string{"cluster_formation.peer_discovery_backend = classic_config"}, opts.Lines...)
+	for i := range nodes {
+		if nodes[i], err = makeRabbitMQ(ctx, opts, names); err != nil {
+			return nodes, err
+		}
+		lines = append(lines, fmt.Sprintf("cluster_formation.classic_config.nodes.%d = %s", i+1, nodes[i].node()))
+	}
+	started := make(chan error, len(nodes))
+	for _, r := range nodes { // each waits for the others
+		go func() { started <- errors.Join(r.configure(lines), r.Start(ctx)) }()
+	}
+	for range nodes {
+		err = errors.Join(err, <-started)
+	}
+	return nodes, err
+}
+
+// makeRabbitMQ makes a broker's folder and its port mapper of Erlang, on the
+// port that nodes of a cluster share: the first that comes has it.
+func makeRabbitMQ(ctx context.Context, opts RabbitMQOptions, names int) (r *RabbitMQ, err error) {
+	script, epmd, err := rabbitBinaries(ctx, opts.Suite)
 	if err != nil {
 		if os.Getenv(URLVariable) != "" {
 			err = fmt.Errorf("%w: %w", errGiven, err)
@@ -59,7 +128,7 @@ func StartRabbitMQ(ctx context.Context, lines ...string) (r *RabbitMQ, err error
 	if err != nil {
 		return nil, err
 	}
-	var ports [3]int
+	var ports [2]int
 	for i := range ports {
 		if ports[i], err = FreePort(); err != nil {
 			return nil, errors.Join(err, os.RemoveAll(dir))
@@ -73,34 +142,36 @@ func StartRabbitMQ(ctx context.Context, lines ...string) (r *RabbitMQ, err error
 			"RABBITMQ_NODE_IP_ADDRESS=127.0.0.1",
 			"RABBITMQ_NODE_PORT=" + strconv.Itoa(ports[0]),
 			"RABBITMQ_DIST_PORT=" + strconv.Itoa(ports[1]),
-			"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1}",
+			"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1} " + opts.Erlang,
 			"RABBITMQ_MNESIA_BASE=" + filepath.Join(dir, "data"),
 			"RABBITMQ_LOG_BASE=" + filepath.Join(dir, "log"),
 			"RABBITMQ_ENABLED_PLUGINS_FILE=" + filepath.Join(dir, "plugins"),
 			"RABBITMQ_CONFIG_FILE=" + filepath.Join(dir, "rabbitmq"), // and none of the machine's
 			"RABBITMQ_ADVANCED_CONFIG_FILE=" + filepath.Join(dir, "advanced"),
 			"RABBITMQ_CONF_ENV_FILE=" + filepath.Join(dir, "env"),
-			"ERL_EPMD_PORT=" + strconv.Itoa(ports[2]),
+			"ERL_EPMD_PORT=" + strconv.Itoa(names),
 		},
 	}
 	r.env = append(r.env, "RABBITMQ_NODENAME="+r.node())
 	for name, text := range map[string]string{
-		"plugins": "[].\n", "rabbitmq.conf": strings.Join(append(lines, ""), "\n"), "env": "",
+		"plugins": "[" + strings.Join(opts.Plugins, ",") + "].\n", "env": "", ".erlang.cookie": "throwaway",
 	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o400); err != nil {
 			return nil, errors.Join(err, r.Stop())
 		}
 	}
 	if r.keeper, err = launch(ctx, os.DevNull, nil, "/bin/sh", "-c", keeper, "keeper", dir); err != nil {
 		return nil, errors.Join(err, r.Stop())
 	}
-	if r.names, err = launch(ctx, filepath.Join(dir, "epmd.log"), nil, guarded(epmd, "-port", strconv.Itoa(ports[2]), "-address", "127.0.0.1")...); err != nil {
-		return nil, errors.Join(err, r.Stop())
-	}
-	if err := r.Start(ctx); err != nil {
+	if r.names, err = launch(ctx, filepath.Join(dir, "epmd.log"), nil, guarded(epmd, "-port", strconv.Itoa(names), "-address", "127.0.0.1")...); err != nil {
 		return nil, errors.Join(err, r.Stop())
 	}
 	return r, nil
+}
+
+// configure writes rabbitmq.conf.
+func (r *RabbitMQ) configure(lines []string) error {
+	return os.WriteFile(filepath.Join(r.dir, "rabbitmq.conf"), []byte(strings.Join(append(lines, ""), "\n")), 0o600)
 }
 
 // Start starts a broker that was killed, on the same port with the same data,
@@ -135,6 +206,14 @@ func (r *RabbitMQ) Kill() {
 	if r.server != nil {
 		r.server.kill()
 	}
+}
+
+// Pid is the process id of the server, for a SIGSTOP; 0 when it does not run.
+func (r *RabbitMQ) Pid() int {
+	if r.server == nil {
+		return 0
+	}
+	return r.server.cmd.Process.Pid
 }
 
 // Stop ends the broker and removes its folder.
@@ -179,7 +258,11 @@ func (r *RabbitMQ) node() string { return "test" + strconv.Itoa(r.Port) + "@loca
 
 // rabbitBinaries finds the package's own start script, which runs as any
 // user, and Erlang's port mapper.
-func rabbitBinaries(ctx context.Context) (script, epmd string, err error) {
+func rabbitBinaries(ctx context.Context, suite Suite) (script, epmd string, err error) {
+	if suite != Installed {
+		folder, err := suite.prepare(ctx)
+		return filepath.Join(folder, "rabbitmq-server"), filepath.Join(folder, "epmd"), err
+	}
 	if script, epmd = findRabbit(); script != "" && epmd != "" {
 		return script, epmd, nil
 	}
