@@ -3,7 +3,7 @@
 // handler that shall not be part of this project.
 //
 // The one thing to know: views.go is the handler, table.go is where its effect
-// lands, and this file is all that a program needs around the two.
+// lands, and cli.Main gives the program every verb of the worker.
 package main
 
 import (
@@ -12,45 +12,40 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/answerfeed/answerfeed/app"
+	"github.com/answerfeed/answerfeed/app/cli"
 	"github.com/answerfeed/answerfeed/config"
 	"github.com/answerfeed/answerfeed/handlers"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal kills
-	err := run(ctx, os.Args[1:], os.Stdout)
-	stop()
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "views:", err)
-		os.Exit(1)
+	if len(os.Args) > 1 && os.Args[1] == "top" { // a verb of its own
+		err := top(context.Background(), os.Args[2:], os.Stdout)
+		if err != nil && !errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintln(os.Stderr, "views:", err)
+			os.Exit(1)
+		}
+		return
 	}
+	cli.Main(all()...)
 }
 
-// run handles events until ctx ends, or prints what was counted.
-func run(ctx context.Context, args []string, out io.Writer) error {
-	flags := flag.NewFlagSet("views", flag.ContinueOnError)
+// all are the worker's own handlers and the one from here.
+func all() []handlers.Handler { return append(handlers.All(), Views()) }
+
+// top prints the most viewed questions.
+func top(ctx context.Context, args []string, out io.Writer) error {
+	flags := flag.NewFlagSet("views top", flag.ContinueOnError)
 	file := flags.String("config", "", "configuration `FILE` (default worker.yaml, if it exists)")
-	top := flags.Int("top", 0, "print the `N` most viewed questions, and exit")
+	n := flags.Int("n", 5, "print `N` questions")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	all := append(handlers.All(), Views())
-	loaded, err := config.Load(config.Options{File: *file, Handlers: app.Declare(all)})
+	loaded, err := config.Load(config.Options{File: *file, Handlers: app.Declare(all())})
 	if err != nil {
 		return err
 	}
-	if *top > 0 {
-		return printTop(ctx, loaded.Config.Database, *top, out)
-	}
-	return app.Run(ctx, app.Options{
-		Config: loaded.Config, Handlers: all,
-		Logger: slog.New(app.LogHandler(slog.NewTextHandler(os.Stderr, nil))),
-	})
+	return printTop(ctx, loaded.Config.Database, *n, out)
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/answerfeed/answerfeed/app"
 	"github.com/answerfeed/answerfeed/app/failure"
+	"github.com/answerfeed/answerfeed/app/testserver"
 	"github.com/answerfeed/answerfeed/config"
 	"github.com/answerfeed/answerfeed/handlers"
 )
@@ -131,6 +132,37 @@ func TestDecode_RefusesWhatBreaksTheContract(t *testing.T) {
 	}
 }
 
-func TestRun_TellsWhatIsWrong(t *testing.T) {
-	require.ErrorContains(t, run(t.Context(), []string{"-config", filepath.Join(t.TempDir(), "no.yaml")}, io.Discard), "no.yaml")
+func TestTop_TellsWhatIsWrong(t *testing.T) {
+	require.ErrorContains(t, top(t.Context(), []string{"-config", filepath.Join(t.TempDir(), "no.yaml")}, io.Discard), "no.yaml")
+}
+
+// Several workers of the program start at once on an empty database, as a
+// deployment does.
+func TestViews_OnPostgreSQL(t *testing.T) {
+	server, err := testserver.SharedPostgres(t.Context())
+	require.NoError(t, err)
+	defer func() { require.NoError(t, server.Stop()) }()
+	dsn, err := server.Database(t.Context())
+	require.NoError(t, err)
+	opts := options(t, map[string]any{
+		"transport.sql.driver": "postgres", "transport.sql.dsn": dsn, "database.driver": "postgres", "database.dsn": dsn,
+	})
+	migrated := make(chan error)
+	for range 8 {
+		go func() {
+			client, err := app.Open(t.Context(), opts)
+			if err == nil {
+				err = client.Close()
+			}
+			migrated <- err
+		}()
+	}
+	for range 8 {
+		require.NoError(t, <-migrated)
+	}
+	payload := []byte(`{"view_id":"v1","question_id":"q1","occurred_at":"2026-01-02T03:04:05Z"}`)
+	handle(t, opts, []*message.Message{message.NewMessage("m1", payload), message.NewMessage("m2", payload)})
+	var out bytes.Buffer
+	require.NoError(t, printTop(t.Context(), opts.Config.Database, 5, &out))
+	require.Equal(t, "     1  q1\n", out.String())
 }

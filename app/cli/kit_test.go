@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"bytes"
@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/answerfeed/answerfeed/handlers"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -32,6 +34,12 @@ func here(t *testing.T) {
 	}
 }
 
+// stock is a command line of the stock program.
+func stock(o Options) Options {
+	o.Handlers = handlers.All()
+	return o
+}
+
 // result is what a command line did.
 type result struct {
 	code     int
@@ -49,7 +57,7 @@ func workerWith(t *testing.T, ctx context.Context, stdin string, args ...string)
 	ctx, cancel := context.WithTimeout(ctx, patience) // a verb that hangs fails
 	defer cancel()
 	var out, err output
-	code := execute(ctx, args, streams{In: strings.NewReader(stdin), Out: &out, Err: &err})
+	code := Run(ctx, stock(Options{Args: args, In: strings.NewReader(stdin), Out: &out, Err: &err}))
 	r := result{code, out.String(), err.String()}
 	for _, text := range []string{r.out, r.err} {
 		require.NotContains(t, text, "goroutine ", "a stack trace")

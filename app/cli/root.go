@@ -1,16 +1,15 @@
-package main
+package cli
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/answerfeed/answerfeed/app"
 	"github.com/answerfeed/answerfeed/config"
-	"github.com/answerfeed/answerfeed/handlers"
 )
 
 // Exit codes.
@@ -20,12 +19,6 @@ const (
 	exitUsage  = 2 // wrong usage or configuration
 )
 
-// streams are what a verb reads and writes: data to Out, the rest to Err.
-type streams struct {
-	In       io.Reader
-	Out, Err io.Writer
-}
-
 // usageError is a mistake in how the program was called.
 type usageError struct{ error }
 
@@ -34,36 +27,18 @@ func (e usageError) Unwrap() error { return e.error }
 // errReported fails a verb that has already told what went wrong.
 var errReported = errors.New("see above")
 
-// execute runs one command line and returns the exit code.
-func execute(ctx context.Context, args []string, s streams) int {
-	root := newRoot(s)
-	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return exitDone
-	}
-	if !errors.Is(err, errReported) {
-		fmt.Fprintf(s.Err, "worker: %v\n", err)
-	}
-	var usage usageError
-	if errors.As(err, &usage) {
-		return exitUsage
-	}
-	return exitFailed
-}
-
 // cli is what the verbs share.
 type cli struct {
-	streams
+	Options
 	file string // --config
 }
 
-func newRoot(s streams) *cobra.Command {
-	c := &cli{streams: s}
+func newRoot(o Options) *cobra.Command {
+	c := &cli{Options: o}
 	root := &cobra.Command{
-		Use:   "worker",
+		Use:   o.Name,
 		Short: "Brings each answer to the feed, and to whoever else cares",
-		Long: `worker consumes the events of a question-and-answer site from a SQL table or RabbitMQ.
+		Long: o.Name + ` consumes the events of a question-and-answer site from a SQL table or RabbitMQ.
 Each handler has a queue of its own; nothing is lost, and effects happen once.
 
 Without a configuration it runs on an embedded database in the working directory:
@@ -76,9 +51,9 @@ Exit status: 0 done; 1 failed or partly failed; 2 wrong usage or configuration.`
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	root.SetIn(s.In)
-	root.SetOut(s.Out)
-	root.SetErr(s.Err)
+	root.SetIn(o.In)
+	root.SetOut(o.Out)
+	root.SetErr(o.Err)
 	root.PersistentFlags().StringVar(&c.file, "config", "", "configuration `FILE` (default worker.yaml, if it exists)")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
@@ -86,7 +61,28 @@ Exit status: 0 done; 1 failed or partly failed; 2 wrong usage or configuration.`
 	root.AddCommand(c.run(), c.publish(), c.importer(), c.deadletters(), c.backlog(), c.migrate(), c.relay(), c.bench(), c.verify(), c.config(), c.health(), c.version())
 	root.InitDefaultCompletionCmd() // as strict as the others
 	strictArgs(root)
+	nameVerbs(root, verbNames(root))
 	return root
+}
+
+// stockName is the program that help texts and errors speak of.
+const stockName = "worker"
+
+// verbNames puts the program's name in place of the stock one wherever a text
+// tells of a verb, such as «worker migrate».
+func verbNames(root *cobra.Command) *strings.Replacer {
+	var pairs []string
+	for _, verb := range root.Commands() {
+		pairs = append(pairs, stockName+" "+verb.Name(), root.Name()+" "+verb.Name())
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+func nameVerbs(cmd *cobra.Command, names *strings.Replacer) {
+	cmd.Long, cmd.Example = names.Replace(cmd.Long), names.Replace(cmd.Example)
+	for _, sub := range cmd.Commands() {
+		nameVerbs(sub, names)
+	}
 }
 
 // strictArgs makes wrong arguments of any verb a usage error. A verb that only
@@ -113,7 +109,7 @@ func strictArgs(cmd *cobra.Command) {
 // load reads the configuration. overrides are settings given as flags.
 func (c *cli) load(overrides map[string]any) (*config.Loaded, error) {
 	loaded, err := config.Load(config.Options{
-		File: c.file, Handlers: app.Declare(handlers.All()), Overrides: overrides,
+		File: c.file, Handlers: app.Declare(c.Handlers), Overrides: overrides,
 	})
 	if err != nil {
 		return nil, usageError{err}
@@ -123,7 +119,7 @@ func (c *cli) load(overrides map[string]any) (*config.Loaded, error) {
 
 // options are those of an App or Client with this configuration.
 func (c *cli) options(cfg config.Config) app.Options {
-	return app.Options{Config: cfg, Handlers: handlers.All(), Logger: c.logger(cfg.Log)}
+	return app.Options{Config: cfg, Handlers: c.Handlers, Logger: c.logger(cfg.Log)}
 }
 
 // open opens the configured transport and database.

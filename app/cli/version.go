@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"cmp"
@@ -19,7 +19,7 @@ func (c *cli) version() *cobra.Command {
 			if format == "json" {
 				return c.json(map[string]string{"version": version, "commit": commit, "go": runtime.Version()})
 			}
-			_, err := fmt.Fprintf(c.Out, "worker %s, commit %s, %s\n", version, commit, runtime.Version())
+			_, err := fmt.Fprintf(c.Out, "%s %s, commit %s, %s\n", c.Name, version, commit, runtime.Version())
 			return err
 		},
 	}

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"context"
@@ -50,7 +50,7 @@ func (c *cli) verifyConfig(settings map[string]string) (config.Config, error) {
 	}
 	loaded, err := config.Load(config.Options{
 		File: c.file, Overrides: overrides,
-		Handlers: append(app.Declare(handlers.All()), config.HandlerDecl{Name: verify.HandlerName, Defaults: own}),
+		Handlers: append(app.Declare(c.Handlers), config.HandlerDecl{Name: verify.HandlerName, Defaults: own}),
 	})
 	if err != nil {
 		return config.Config{}, usageError{err}

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"bufio"
@@ -103,7 +103,7 @@ func (a *acting) run(cmd *cobra.Command, ids []string) error {
 		return err
 	}
 	bulk := len(ids) == 0
-	if bulk && !a.yes && !a.dry && !asksPeople(a.streams) {
+	if bulk && !a.yes && !a.dry && !asksPeople(a.Options) {
 		return usageError{fmt.Errorf("%s of letters selected by a filter, and nobody can be asked: give --yes, or look with --dry-run", a.verb)}
 	}
 	return a.atDesk(cmd, func(desk *deadletter.Desk) error {
@@ -232,7 +232,7 @@ func confirm(in io.Reader, out io.Writer, question string) bool {
 }
 
 // asksPeople reports that a person reads what is asked, and can answer.
-func asksPeople(s streams) bool {
+func asksPeople(s Options) bool {
 	in, ok := s.In.(*os.File)
 	return ok && term.IsTerminal(int(in.Fd())) && isTerminal(s.Err)
 }

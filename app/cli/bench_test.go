@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"context"
@@ -85,7 +85,7 @@ func TestBench_Interrupted(t *testing.T) {
 	var out, log output
 	code := make(chan int, 1)
 	go func() {
-		code <- execute(ctx, []string{"bench", "--handler-delay", "1s", "--messages", "100000"}, streams{In: strings.NewReader(""), Out: &out, Err: &log})
+		code <- Run(ctx, stock(Options{Args: []string{"bench", "--handler-delay", "1s", "--messages", "100000"}, Out: &out, Err: &log}))
 	}()
 	eventually(t, func() bool { return strings.Contains(strings.Join(tables(t), " "), "questions_1") })
 	interrupt()

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"context"
@@ -41,7 +41,9 @@ func TestRelay_MovesUntilItIsStopped(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	var said output
 	ended := make(chan int, 1)
-	go func() { ended <- execute(ctx, []string{"relay", "--listen", address}, streams{Out: &said, Err: &said}) }()
+	go func() {
+		ended <- Run(ctx, stock(Options{Args: []string{"relay", "--listen", address}, Out: &said, Err: &said}))
+	}()
 	require.Eventually(t, func() bool { return strings.Contains(get(address, "/metrics"), "\nanswerfeed_relayed_total 1\n") }, patience, 10*time.Millisecond)
 	require.Equal(t, "ok\n", get(address, "/livez"))
 	store(t, "a2")

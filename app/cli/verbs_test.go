@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"context"
@@ -160,7 +160,7 @@ func TestRun(t *testing.T) {
 	var log output
 	code := make(chan int, 1)
 	go func() {
-		code <- execute(ctx, []string{"run", "--listen", "127.0.0.1:0"}, streams{In: strings.NewReader(""), Out: &log, Err: &log})
+		code <- Run(ctx, stock(Options{Args: []string{"run", "--listen", "127.0.0.1:0"}, Out: &log, Err: &log}))
 	}()
 	look := regexp.MustCompile(`look=(http://127\.0\.0\.1:\d+/)`)
 	eventually(t, func() bool { return look.MatchString(log.String()) })

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"context"
@@ -60,7 +60,7 @@ The handlers have the settings of handlers.feed: its concurrency is the window.`
 			report, err := bench.Run(cmd.Context(), bench.Options{
 				Config: loaded.Config, Settings: s, Logger: c.errorsOnly(), Progress: bars.show,
 				Begun: func(id string) {
-					fmt.Fprintf(c.Err, "run %s begins; should it be killed: worker bench --clean %s\n", id, id)
+					fmt.Fprintf(c.Err, "run %s begins; should it be killed: %s bench --clean %s\n", id, c.Name, id)
 				},
 			})
 			if err != nil {
