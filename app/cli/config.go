@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
+	"github.com/answerfeed/answerfeed/app/printable"
 	"github.com/answerfeed/answerfeed/config"
 )
 
@@ -42,7 +44,15 @@ passwords masked, and when each handler tries a failing message again.`,
 			if err != nil {
 				return err
 			}
-			return loaded.Show(c.Out, format)
+			if format == config.FormatYAML {
+				return loaded.Show(c.Out, format)
+			}
+			var text bytes.Buffer
+			if err := loaded.Show(&text, format); err != nil {
+				return err
+			}
+			_, err = c.Out.Write(printable.JSON(text.Bytes()))
+			return err
 		},
 	}
 	show.Flags().StringVarP(&format, "output", "o", config.FormatYAML, "`FORMAT`: yaml or json")

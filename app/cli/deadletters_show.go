@@ -7,12 +7,12 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
 	"github.com/answerfeed/answerfeed/app/deadletter"
+	"github.com/answerfeed/answerfeed/app/printable"
 )
 
 // wholeJSON is the letter of `deadletters show -o json`.
@@ -164,17 +164,7 @@ func indented(text string) string {
 
 // plain is text that does nothing to a terminal: what others wrote may hold
 // its commands, or turn the direction of writing.
-func plain(s string) string {
-	var b strings.Builder
-	for _, r := range strings.ToValidUTF8(s, "\uFFFD") {
-		if r == ' ' || unicode.IsPrint(r) {
-			b.WriteRune(r)
-		} else {
-			fmt.Fprintf(&b, "\\u%04x", r)
-		}
-	}
-	return b.String()
-}
+func plain(s string) string { return printable.Text(s) }
 
 // brief is the first line of a text, n characters of it.
 func brief(text string, n int) string {

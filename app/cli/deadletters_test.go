@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/stretchr/testify/require"
 
@@ -267,4 +268,29 @@ func TestConfirm(t *testing.T) {
 		require.Equal(t, want, confirm(strings.NewReader(answer), &out, "sure? "), "%q", answer)
 		require.Equal(t, "sure? ", out.String())
 	}
+}
+
+// A letter's text is written by whoever published it, and perhaps to attack the person at the desk.
+func TestDeadletters_NothingCommandsATerminal(t *testing.T) {
+	here(t)
+	const commands = "\x1b[2J \u009b2J \x7f \u202egnp.exe \u2067 \u200f \u061c"
+	payload := `{"title":"` + commands[len("\x1b[2J "):] + `"}`
+	id := dead(t, deadletter.Letter{Error: "boom " + commands, Reason: "un\u009bkind", UUID: "u\u202e", Metadata: map[string]string{"k\u009b": commands}, Payload: []byte(payload)})[0]
+	write(t, "worker.yaml", "database: {dsn: answerfeed.db}\ntransport: {prefix: \"\"}\n")
+	for _, verb := range []string{"deadletters list", "deadletters list -o json", "deadletters show " + id, "deadletters show " + id + " -o json", "deadletters export",
+		"deadletters groups", "deadletters groups -o json", "deadletters audit", "deadletters audit -o json", "deadletters requeue " + id + "\u009b", "config show -o json"} {
+		r := worker(t, strings.Fields(verb)...)
+		for _, c := range r.out + r.err {
+			require.True(t, c == '\n' || c == ' ' || unicode.IsPrint(c), "%s: %U in %s", verb, c, r.out+r.err)
+		}
+	}
+	whole := decoded[map[string]any](t, worker(t, "deadletters", "show", id, "-o", "json"))
+	require.Equal(t, map[string]any{"text": payload}, whole["payload"], "which says the same")
+	require.Contains(t, worker(t, "deadletters", "list", "-o", "json").out, `\u009b2J`)
+
+	exported := worker(t, "deadletters", "export").out
+	require.Equal(t, exitDone, workerWith(t, t.Context(), exported, "publish", "--raw").code)
+	var published []byte
+	require.NoError(t, open(t).Read().QueryRowContext(t.Context(), `SELECT payload FROM queue_messages`).Scan(&published))
+	require.Equal(t, payload, string(published), "byte for byte")
 }

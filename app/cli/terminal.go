@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/answerfeed/answerfeed/app"
+	"github.com/answerfeed/answerfeed/app/printable"
 	"github.com/answerfeed/answerfeed/config"
 )
 
@@ -63,11 +65,17 @@ func outputFlag(cmd *cobra.Command, format *string) {
 	}
 }
 
+// json writes what every -o json writes; what others wrote does nothing to the terminal.
 func (c *cli) json(v any) error {
-	e := json.NewEncoder(c.Out)
+	var document bytes.Buffer
+	e := json.NewEncoder(&document)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
-	return e.Encode(v)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	_, err := c.Out.Write(printable.JSON(document.Bytes()))
+	return err
 }
 
 // table writes rows in columns.

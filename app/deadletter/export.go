@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/answerfeed/answerfeed/app/database"
+	"github.com/answerfeed/answerfeed/app/printable"
 )
 
 // MaxLine is the longest line that Export writes, in bytes: what `publish`
@@ -74,7 +75,7 @@ func (l *Letter) line() ([]byte, error) {
 			return nil, fmt.Errorf("encoding: %w", err)
 		}
 		b.WriteString(part.before)
-		b.Write(text)
+		b.Write(printable.JSON(text))
 	}
 	if fitsLine(m.Payload) {
 		b.WriteString(`,"data":`)
@@ -95,10 +96,12 @@ func (l *Letter) line() ([]byte, error) {
 const maxNesting = 9000
 
 // fitsLine reports that a payload is one JSON object that may be part of a
-// line, every byte of it: nothing around it, no line break within.
+// line, every byte of it: nothing around it, no line break within, and no
+// command to the terminal that shows the line. Escaping one would change the
+// bytes.
 func fitsLine(payload []byte) bool {
 	return len(payload) > 1 && payload[0] == '{' && payload[len(payload)-1] == '}' &&
 		bytes.IndexByte(payload, '\n') < 0 && bytes.IndexByte(payload, '\r') < 0 &&
 		bytes.Count(payload, []byte("{"))+bytes.Count(payload, []byte("[")) < maxNesting &&
-		utf8.Valid(payload) && json.Valid(payload)
+		utf8.Valid(payload) && json.Valid(payload) && !printable.Commands(payload)
 }

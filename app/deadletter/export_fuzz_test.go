@@ -12,6 +12,7 @@ import (
 
 	"github.com/answerfeed/answerfeed/app/database"
 	"github.com/answerfeed/answerfeed/app/deadletter"
+	"github.com/answerfeed/answerfeed/app/printable"
 	"github.com/answerfeed/answerfeed/app/producer"
 	"github.com/answerfeed/answerfeed/app/transport"
 )
@@ -36,6 +37,7 @@ func FuzzExport(f *testing.F) {
 	} {
 		f.Add([]byte(payload), "k", "v", "c1")
 	}
+	f.Add([]byte("{\"a\":\"\u009b\u202e\"}"), "\u009b", "\u202e\x7f", "c\u2066")
 	f.Add([]byte(`{}`), "k\x00\xff", "<v>\n", "c\x00")
 	f.Fuzz(func(t *testing.T, payload []byte, key, value, correlation string) {
 		l := letter(func(l *deadletter.Letter) {
@@ -50,6 +52,7 @@ func FuzzExport(f *testing.F) {
 		require.Equal(t, 1, bytes.Count(line, []byte("\n")))
 		require.True(t, utf8.Valid(line))
 		require.True(t, json.Valid(line))
+		require.False(t, printable.Commands(line))
 
 		lines := 0
 		require.NoError(t, producer.Lines(bytes.NewReader(line), func(text []byte, _ int, _ int64, err error) error {
