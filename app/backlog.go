@@ -1,7 +1,9 @@
 package app
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -12,7 +14,9 @@ import (
 )
 
 // Backlog counts, for each handler and topic, what waits in its queue. Dead
-// counts the letters on the desk, and those on their way to it.
+// counts the letters on the desk, and those on their way to it. Letters whose
+// queue the transport does not list, because their handler is another
+// program's or no more, are listed as well.
 func (c *Client) Backlog(ctx context.Context) ([]transport.Backlog, error) {
 	all, err := c.transport.Backlog(ctx)
 	if err != nil {
@@ -23,9 +27,23 @@ func (c *Client) Backlog(ctx context.Context) ([]transport.Backlog, error) {
 		return nil, err
 	}
 	for i := range all {
-		all[i].Dead += letters[deadletter.Queue{Handler: all[i].Handler, Topic: all[i].Topic}]
+		queue := deadletter.Queue{Handler: all[i].Handler, Topic: all[i].Topic}
+		all[i].Dead += letters[queue]
+		delete(letters, queue)
 	}
+	for queue, n := range letters {
+		all = append(all, transport.Backlog{Handler: queue.Handler, Topic: queue.Topic, Dead: n})
+	}
+	slices.SortStableFunc(all, func(a, b transport.Backlog) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Handler, b.Handler))
+	})
 	return all, nil
+}
+
+// Queues is Backlog without the letters on the desk, for which it does not
+// need the tables.
+func (c *Client) Queues(ctx context.Context) ([]transport.Backlog, error) {
+	return c.transport.Backlog(ctx)
 }
 
 // Outbox counts the events that wait in the outbox for a relay.

@@ -20,47 +20,97 @@ import (
 // verbs that publish, look, or migrate.
 type Client struct {
 	opts       Options
-	db         *database.DB
-	transport  transport.Transport
+	db         *database.DB        // nil: not opened
+	transport  transport.Transport // nil: not opened
 	durability database.Durability
-	letters    *deadletter.Store
+	letters    *deadletter.Store // nil: the tables are not opened
 	life       lifecycle
 }
 
 // Open opens the transport and the database, and brings their tables and
 // queues up to date unless the configuration says not to; then they must be
-// so already.
-func Open(ctx context.Context, opts Options) (_ *Client, err error) {
+// so already. For what is away it waits: see Options.ConnectWithin.
+func Open(ctx context.Context, opts Options) (*Client, error) {
+	return opened(opts, func(c *Client) error {
+		if err := c.connectDatabase(ctx); err != nil {
+			return err
+		}
+		if err := c.openTransport(ctx, opts.Config.Transport); err != nil {
+			return err
+		}
+		if err := c.readyTables(ctx); err != nil { // one sentence, not two
+			return err
+		}
+		return c.readyQueues(ctx)
+	})
+}
+
+// OpenQueues is Open without the tables, unless they are in the queues' own
+// database: Publisher and Queues work, also while the database of the tables
+// is away. OpenTables may follow.
+func OpenQueues(ctx context.Context, opts Options) (*Client, error) {
+	return opened(opts, func(c *Client) error {
+		if err := c.openTransport(ctx, opts.Config.Transport); err != nil {
+			return err
+		}
+		if c.db != nil {
+			if err := c.readyTables(ctx); err != nil {
+				return err
+			}
+		}
+		return c.readyQueues(ctx)
+	})
+}
+
+// OpenDesk is Open without the queues: everything at the desk works but to
+// send letters back, also while the broker is away.
+func OpenDesk(ctx context.Context, opts Options) (*Client, error) {
+	return opened(opts, func(c *Client) error { return c.OpenTables(ctx) })
+}
+
+// opened is a Client after open; a failed one leaves nothing open.
+func opened(opts Options, open func(*Client) error) (*Client, error) {
 	if err := opts.complete(); err != nil {
 		return nil, err
 	}
 	c := &Client{opts: opts}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, c.Close())
-		}
-	}()
-	cfg := opts.Config
-	if c.db, err = database.Open(ctx, database.Config(cfg.Database)); err != nil {
-		return nil, err
+	if err := open(c); err != nil {
+		return nil, errors.Join(err, c.Close())
 	}
-	c.life.closing(c.db.Close)
-	if err := c.openTransport(ctx, cfg.Transport); err != nil {
-		return nil, err
-	}
-	c.life.closing(c.transport.Close)
+	return c, nil
+}
 
-	if cfg.Migrate {
-		err = c.Migrate(ctx)
-	} else if err = c.db.Check(ctx); err == nil { // one sentence, not two
-		err = c.transport.Check(ctx, nil)
+// OpenTables opens the database beside the queues, if it is not open.
+func (c *Client) OpenTables(ctx context.Context) error {
+	if c.letters != nil {
+		return nil
 	}
-	if err != nil {
-		return nil, err
+	if err := c.connectDatabase(ctx); err != nil {
+		return err
+	}
+	return c.readyTables(ctx)
+}
+
+// readyTables migrates or checks the tables, and opens what is on them.
+func (c *Client) readyTables(ctx context.Context) error {
+	ready := c.db.Check
+	if c.opts.Config.Migrate {
+		ready = c.migrateTables
+	}
+	if err := ready(ctx); err != nil {
+		return err
 	}
 	c.letters = deadletter.New(c.db, c.durability)
 	c.life.then(c.letters.Close)
-	return c, nil
+	return nil
+}
+
+// readyQueues migrates or checks the queues.
+func (c *Client) readyQueues(ctx context.Context) error {
+	if c.opts.Config.Migrate {
+		return c.transport.Migrate(ctx, c.opts.subscriptions())
+	}
+	return c.transport.Check(ctx, nil)
 }
 
 // openTransport opens the queues that the configuration names.
@@ -71,7 +121,7 @@ func (c *Client) openTransport(ctx context.Context, cfg config.Transport) (err e
 	// acknowledges it as soon as the server is back.
 	c.durability = database.Durable
 	if cfg.Kind == config.KindAMQP {
-		c.transport, err = rabbit.New(ctx, rabbit.Config{
+		queues, err := rabbit.New(ctx, rabbit.Config{
 			URLs:       append([]string{cfg.AMQP.URL}, cfg.AMQP.Failover...),
 			Prefix:     cfg.Prefix,
 			CA:         cfg.AMQP.CA,
@@ -80,26 +130,40 @@ func (c *Client) openTransport(ctx context.Context, cfg config.Transport) (err e
 			ServerName: cfg.AMQP.ServerName,
 			Heartbeat:  cfg.AMQP.Heartbeat,
 
-			ConnectTimeout: cfg.AMQP.ConnectTimeout,
+			ConnectTimeout: c.opts.within(cfg.AMQP.ConnectTimeout),
 			Name:           cfg.AMQP.Name,
 			Subscriptions:  c.opts.subscriptions(),
 			Logger:         c.opts.Logger,
 		})
-		return err
+		if err != nil {
+			return err
+		}
+		c.transport = queues
+		c.life.closing(queues.Close)
+		return nil
 	}
-	queueDB := c.db
+	var queueDB *database.DB
 	if sameDatabase(cfg.SQL, c.opts.Config.Database) {
 		if cfg.SQL.Driver == config.DriverSQLite {
 			c.durability = database.Relaxed
 		}
+		if err := c.connectDatabase(ctx); err != nil {
+			return err
+		}
+		queueDB = c.db
 	} else {
-		if queueDB, err = database.Open(ctx, database.Config(cfg.SQL)); err != nil {
+		if queueDB, err = c.connect(ctx, "transport.sql", cfg.SQL); err != nil {
 			return err
 		}
 		c.life.closing(queueDB.Close)
 	}
-	c.transport, err = sqlqueue.New(queueDB, sqlqueue.Config{Prefix: cfg.Prefix, Logger: c.opts.Logger})
-	return err
+	queues, err := sqlqueue.New(queueDB, sqlqueue.Config{Prefix: cfg.Prefix, Logger: c.opts.Logger})
+	if err != nil {
+		return err
+	}
+	c.transport = queues
+	c.life.closing(queues.Close)
+	return nil
 }
 
 // sameDatabase reports that both lead to one SQLite file, or name the same
@@ -118,6 +182,14 @@ func sameDatabase(a, b config.Database) bool {
 
 // Migrate brings tables and queues up to date.
 func (c *Client) Migrate(ctx context.Context) error {
+	if err := c.migrateTables(ctx); err != nil {
+		return err
+	}
+	return c.transport.Migrate(ctx, c.opts.subscriptions())
+}
+
+// migrateTables brings the tables up to date, those of handlers included.
+func (c *Client) migrateTables(ctx context.Context) error {
 	if err := c.db.Migrate(ctx); err != nil {
 		return err
 	}
@@ -129,7 +201,7 @@ func (c *Client) Migrate(ctx context.Context) error {
 			return fmt.Errorf("migrating the tables of handler %s: %w", h.Name, err)
 		}
 	}
-	return c.transport.Migrate(ctx, c.opts.subscriptions())
+	return nil
 }
 
 // Prune removes the queues of a handler, with what is in them, and returns
@@ -149,14 +221,9 @@ func Remove(ctx context.Context, opts Options) (err error) {
 	}
 	c := &Client{opts: opts}
 	defer func() { err = errors.Join(err, c.Close()) }()
-	if c.db, err = database.Open(ctx, database.Config(opts.Config.Database)); err != nil {
-		return err
-	}
-	c.life.closing(c.db.Close)
 	if err := c.openTransport(ctx, opts.Config.Transport); err != nil {
 		return err
 	}
-	c.life.closing(c.transport.Close)
 	return c.transport.Remove(ctx, opts.subscriptions())
 }
 

@@ -7,11 +7,14 @@ import (
 )
 
 // Desk is where a person works with the dead letters of all handlers. who
-// names the person in the audit.
+// names the person in the audit. Without the queues open, it sends no letter
+// back.
 func (c *Client) Desk(who string) *deadletter.Desk {
-	return deadletter.NewDesk(deadletter.DeskOptions{
-		DB: c.db, Publisher: c.transport.Publisher(), Who: who, Logger: c.opts.Logger,
-	})
+	o := deadletter.DeskOptions{DB: c.db, Who: who, Logger: c.opts.Logger}
+	if c.transport != nil {
+		o.Publisher = c.transport.Publisher()
+	}
+	return deadletter.NewDesk(o)
 }
 
 // pruneLetters forgets the letters that were dealt with long ago.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -31,6 +32,10 @@ type Options struct {
 	// old; dead letters stay in their queues. For measuring beside that worker,
 	// under a prefix of one's own.
 	Guest bool
+	// ConnectWithin bounds the wait for a broker or a database that is away
+	// when the App or Client is opened: for a verb that a person waits for.
+	// Defaults to amqp.connect_timeout for the broker, 30 s for a database.
+	ConnectWithin time.Duration
 	// Demo publishes this many invented events a second while the App runs.
 	// 0 = none.
 	Demo float64

@@ -1,11 +1,19 @@
 package cli
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"math"
 	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/answerfeed/answerfeed/app"
+	"github.com/answerfeed/answerfeed/app/database"
+	"github.com/answerfeed/answerfeed/app/outbox"
+	"github.com/answerfeed/answerfeed/app/transport"
 )
 
 // queueJSON is one line of `backlog -o json`.
@@ -15,7 +23,7 @@ type queueJSON struct {
 	Ready         int64   `json:"ready"`
 	InFlight      int64   `json:"in_flight"`
 	Delayed       int64   `json:"delayed"`
-	Dead          int64   `json:"dead"`
+	Dead          *int64  `json:"dead,omitempty"` // absent: the database is away
 	OldestSeconds float64 `json:"oldest_seconds"`
 }
 
@@ -33,44 +41,95 @@ func (c *cli) backlog() *cobra.Command {
 		Short: "Count what waits for each handler",
 		Long: `Backlog counts, for each handler and topic: ready messages, those in flight with any worker, those delayed until their
 next try, and dead letters; and tells the age of the message that is next to be delivered. The last line is the outbox: events
-that wait for a relay, and, as delayed, those that the transport did not take yet.`,
+that wait for a relay, and, as delayed, those that the transport did not take yet.
+
+It lists every queue of the SQL transport, also those of handlers that this program does not have. A broker does not list its
+queues over AMQP: there such handlers are listed by their dead letters alone. While the database is away, dead letters and
+outbox are left out.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := c.open(cmd.Context(), nil)
+			client, err := c.openQueues(cmd.Context())
 			if err != nil {
 				return err
 			}
 			defer client.Close() //nolint:errcheck // it only looked
-			all, err := client.Backlog(cmd.Context())
+			counted, err := c.count(cmd.Context(), client)
 			if err != nil {
 				return err
-			}
-			waiting, err := client.Outbox(cmd.Context())
-			if err != nil {
-				return err
-			}
-			queues := []queueJSON{}
-			var rows [][]string
-			for _, b := range all {
-				queues = append(queues, queueJSON{b.Handler, b.Topic, b.Ready, b.InFlight, b.Delayed, b.Dead, seconds(b.Oldest)})
-				row := []string{b.Handler, b.Topic}
-				for _, n := range []int64{b.Ready, b.InFlight, b.Delayed, b.Dead} {
-					row = append(row, strconv.FormatInt(n, 10))
-				}
-				rows = append(rows, append(row, b.Oldest.Round(time.Millisecond).String()))
 			}
 			if format == "json" {
-				return c.json(struct {
-					Queues []queueJSON `json:"queues"`
-					Outbox outboxJSON  `json:"outbox"`
-				}{queues, outboxJSON{waiting.Waiting, waiting.Failing, seconds(waiting.Oldest)}})
+				return c.json(counted.json())
 			}
-			rows = append(rows, []string{"(outbox)", "-", strconv.FormatInt(waiting.Waiting-waiting.Failing, 10), "-",
-				strconv.FormatInt(waiting.Failing, 10), "-", waiting.Oldest.Round(time.Millisecond).String()})
-			return c.table([]string{"HANDLER", "TOPIC", "READY", "IN FLIGHT", "DELAYED", "DEAD", "OLDEST"}, rows)
+			return c.table([]string{"HANDLER", "TOPIC", "READY", "IN FLIGHT", "DELAYED", "DEAD", "OLDEST"}, counted.rows())
 		},
 	}
 	outputFlag(cmd, &format)
 	return cmd
+}
+
+// counted is what waits. Without the database, outbox is nil and the queues'
+// dead letters are not known.
+type counted struct {
+	queues []transport.Backlog
+	outbox *outbox.Backlog
+}
+
+// count counts what waits, and tells when the database could not be asked.
+func (c *cli) count(ctx context.Context, client *app.Client) (counted, error) {
+	away := client.OpenTables(ctx)
+	if away == nil {
+		asking, cancel := context.WithTimeout(ctx, answersWithin)
+		defer cancel()
+		waiting, err := client.Outbox(asking)
+		if err == nil {
+			all, err := client.Backlog(ctx)
+			return counted{all, &waiting}, err
+		}
+		away = err
+	}
+	if errors.Is(away, database.ErrSchema) {
+		return counted{}, away
+	}
+	all, err := client.Queues(ctx)
+	if err != nil {
+		return counted{}, err
+	}
+	fmt.Fprintf(c.Err, "without dead letters and outbox, since the database could not be asked: %v\n", away)
+	return counted{queues: all}, nil
+}
+
+type backlogJSON struct {
+	Queues []queueJSON `json:"queues"`
+	Outbox *outboxJSON `json:"outbox,omitempty"` // absent: the database is away
+}
+
+func (w counted) json() backlogJSON {
+	all := backlogJSON{Queues: []queueJSON{}}
+	for _, b := range w.queues {
+		q := queueJSON{b.Handler, b.Topic, b.Ready, b.InFlight, b.Delayed, nil, seconds(b.Oldest)}
+		if w.outbox != nil {
+			q.Dead = &b.Dead
+		}
+		all.Queues = append(all.Queues, q)
+	}
+	if w.outbox != nil {
+		all.Outbox = &outboxJSON{w.outbox.Waiting, w.outbox.Failing, seconds(w.outbox.Oldest)}
+	}
+	return all
+}
+
+func (w counted) rows() (rows [][]string) {
+	number := func(n int64) string { return strconv.FormatInt(n, 10) }
+	for _, b := range w.queues {
+		dead := "?"
+		if w.outbox != nil {
+			dead = number(b.Dead)
+		}
+		rows = append(rows, []string{b.Handler, b.Topic, number(b.Ready), number(b.InFlight), number(b.Delayed), dead, b.Oldest.Round(time.Millisecond).String()})
+	}
+	if o := w.outbox; o != nil {
+		rows = append(rows, []string{"(outbox)", "-", number(o.Waiting - o.Failing), "-", number(o.Failing), "-", o.Oldest.Round(time.Millisecond).String()})
+	}
+	return rows
 }
 
 // seconds is a duration to the millisecond.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/answerfeed/answerfeed/app"
 	"github.com/answerfeed/answerfeed/app/deadletter"
 )
 
@@ -35,15 +37,24 @@ again is a new letter. Who did what is kept: worker deadletters audit.`,
 	return cmd
 }
 
-// atDesk opens the desk for one verb. What the verb was told wrongly is a
-// usage error.
+// atDesk opens the desk for one verb, without the queues. What the verb was
+// told wrongly is a usage error.
 func (c *cli) atDesk(cmd *cobra.Command, do func(*deadletter.Desk) error) error {
-	client, err := c.open(cmd.Context(), nil)
+	return c.atDeskBy(cmd, app.OpenDesk, do)
+}
+
+// atDeskBy is atDesk with what open opens.
+func (c *cli) atDeskBy(cmd *cobra.Command, open func(context.Context, app.Options) (*app.Client, error), do func(*deadletter.Desk) error) error {
+	client, err := c.openBy(cmd.Context(), nil, open)
 	if err != nil {
 		return err
 	}
 	defer client.Close() //nolint:errcheck // what was done is committed
-	err = do(client.Desk(operator()))
+	desk := client.Desk(operator())
+	if err := c.checkNames(cmd, desk); err != nil {
+		return err
+	}
+	err = do(desk)
 	if errors.Is(err, deadletter.ErrFilter) {
 		return usageError{err}
 	}

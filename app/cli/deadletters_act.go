@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/answerfeed/answerfeed/app"
 	"github.com/answerfeed/answerfeed/app/deadletter"
 	"github.com/answerfeed/answerfeed/app/event"
 )
@@ -106,7 +107,11 @@ func (a *acting) run(cmd *cobra.Command, ids []string) error {
 	if bulk && !a.yes && !a.dry && !asksPeople(a.Options) {
 		return usageError{fmt.Errorf("%s of letters selected by a filter, and nobody can be asked: give --yes, or look with --dry-run", a.verb)}
 	}
-	return a.atDesk(cmd, func(desk *deadletter.Desk) error {
+	open := app.OpenDesk
+	if a.verb == "requeue" {
+		open = app.Open
+	}
+	return a.atDeskBy(cmd, open, func(desk *deadletter.Desk) error {
 		ctx := cmd.Context()
 		do := func(o deadletter.Options) (deadletter.Result, error) {
 			if payload != nil {

@@ -163,7 +163,7 @@ func TestDeadletters_Requeue(t *testing.T) {
 	all := queues(t)
 	require.EqualValues(t, 2, all["answer-added.feed"].Ready)
 	require.EqualValues(t, 1, all["answer-added.leaderboard"].Ready)
-	require.Zero(t, all["answer-added.feed"].Dead)
+	require.Zero(t, *all["answer-added.feed"].Dead)
 
 	acts := decoded[map[string][]actJSON](t, worker(t, "deadletters", "audit", "-o", "json"))["acts"]
 	require.Len(t, acts, 3)
@@ -208,7 +208,7 @@ func TestDeadletters_DiscardAndRestore(t *testing.T) {
 	require.Equal(t, exitFailed, r.code)
 	require.Contains(t, r.err, "it is discarded, and only what is dead can be requeued")
 	require.Contains(t, worker(t, "deadletters", "restore", ids[0], ids[1]).err, "restored 2 letters\n")
-	require.EqualValues(t, 2, queues(t)["answer-added.feed"].Dead)
+	require.EqualValues(t, 2, *queues(t)["answer-added.feed"].Dead)
 }
 
 func TestDeadletters_ExportIsWhatPublishReads(t *testing.T) {

@@ -45,7 +45,7 @@ the posts' ids: importing a file twice changes nothing.`,
 			if _, err := importer.StackExchange(strings.NewReader("<posts/>"), options, nil); err != nil {
 				return usageError{err}
 			}
-			client, err := c.open(cmd.Context(), nil)
+			client, err := c.openQueues(cmd.Context())
 			if err != nil {
 				return err
 			}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"sync"
@@ -16,7 +18,18 @@ import (
 	"github.com/answerfeed/answerfeed/handlers"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	code := m.Run()
+	err := errors.Join(broker.end(), postgres.end())
+	if code == 0 {
+		err = errors.Join(err, goleak.Find())
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
 
 // patience bounds every wait for something that a test cannot be told of.
 const patience = 60 * time.Second
@@ -97,7 +110,7 @@ func queues(t *testing.T) map[string]queueJSON {
 	require.Equal(t, exitDone, r.code, r.err)
 	var all struct {
 		Queues []queueJSON
-		Outbox outboxJSON
+		Outbox *outboxJSON
 	}
 	d := json.NewDecoder(strings.NewReader(r.out))
 	d.DisallowUnknownFields()

@@ -27,7 +27,7 @@ the exit status is 1. When it is 0, every line is confirmed by the transport.`,
   generate-events | worker publish -`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, files []string) error {
-			client, err := c.open(cmd.Context(), nil)
+			client, err := c.openQueues(cmd.Context())
 			if err != nil {
 				return err
 			}

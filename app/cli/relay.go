@@ -32,6 +32,7 @@ Tables and queues are created and upgraded first, unless the configuration says 
 				return err
 			}
 			opts := c.options(loaded.Config)
+			opts.ConnectWithin = answersWithin
 			if listen == "" {
 				return app.Relay(cmd.Context(), opts)
 			}

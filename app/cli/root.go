@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -122,11 +123,26 @@ func (c *cli) options(cfg config.Config) app.Options {
 	return app.Options{Config: cfg, Handlers: c.Handlers, Logger: c.logger(cfg.Log)}
 }
 
+// answersWithin is how long a verb waits for a broker or database that is
+// away: so it ends within 5 s. Only run waits longer.
+const answersWithin = 4 * time.Second
+
 // open opens the configured transport and database.
 func (c *cli) open(ctx context.Context, overrides map[string]any) (*app.Client, error) {
+	return c.openBy(ctx, overrides, app.Open)
+}
+
+// openQueues opens the transport alone, for verbs that need no table.
+func (c *cli) openQueues(ctx context.Context) (*app.Client, error) {
+	return c.openBy(ctx, nil, app.OpenQueues)
+}
+
+func (c *cli) openBy(ctx context.Context, overrides map[string]any, open func(context.Context, app.Options) (*app.Client, error)) (*app.Client, error) {
 	loaded, err := c.load(overrides)
 	if err != nil {
 		return nil, err
 	}
-	return app.Open(ctx, c.options(loaded.Config))
+	o := c.options(loaded.Config)
+	o.ConnectWithin = answersWithin
+	return open(ctx, o)
 }

@@ -61,8 +61,15 @@ func (l *link) dialOne(u string) (*amqp.Connection, net.Conn, error) {
 				return nil, err
 			}
 			g = &greeting{Conn: raw, read: make(chan struct{})}
-			// Who closes the link does not wait long for a slow broker to let us in.
-			hangUp = context.AfterFunc(l.ctx, func() { time.AfterFunc(hangUpWithin, func() { _ = raw.Close() }) })
+			// Closing the link does not wait long for a slow broker to let us in,
+			// and not at all when the wait for the first connection is over.
+			hangUp = context.AfterFunc(l.ctx, func() {
+				if l.givenUp.Load() {
+					_ = raw.Close()
+					return
+				}
+				time.AfterFunc(hangUpWithin, func() { _ = raw.Close() })
+			})
 			return g, nil
 		},
 	})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -40,6 +41,8 @@ type link struct {
 	changed chan struct{} // closed at the next change of conn
 	last    error         // of dialling
 
+	givenUp atomic.Bool // nobody waits for the first connection any more
+
 	ctx    context.Context //nolint:containedctx // the link's own life
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -58,9 +61,13 @@ func newLink(ctx context.Context, cfg Config, role string) (*link, error) {
 	first, cancel := context.WithTimeout(ctx, cfg.ConnectTimeout)
 	defer cancel()
 	if _, err := l.get(first); err != nil {
+		l.givenUp.Store(true)
 		l.close()
 		if ctx.Err() == nil { // the last try may have told more
-			err = fmt.Errorf("no connection within %s: %w", cfg.ConnectTimeout, errors.Join(err, l.lastError()))
+			if last := l.lastError(); last != nil {
+				err = last
+			}
+			err = fmt.Errorf("no connection within %s: %w", cfg.ConnectTimeout, err)
 		}
 		return nil, fmt.Errorf("connecting to %s: %w", host(cfg.URLs[0]), err)
 	}
