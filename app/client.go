@@ -133,6 +133,7 @@ func (c *Client) openTransport(ctx context.Context, cfg config.Transport) (err e
 			ConnectTimeout: c.opts.within(cfg.AMQP.ConnectTimeout),
 			Name:           cfg.AMQP.Name,
 			Subscriptions:  c.opts.subscriptions(),
+			Registry:       c.opts.Registry,
 			Logger:         c.opts.Logger,
 		})
 		if err != nil {

@@ -43,7 +43,7 @@ func withoutNotes(all message.Metadata) message.Metadata {
 	given := maps.Clone(all)
 	for _, key := range []string{
 		transport.KeyCorrelationID, transport.KeyAttempts, transport.KeyRedeliveries,
-		transport.KeyFirstFailedAt, transport.KeyLastFailedAt, transport.KeyRequeues,
+		transport.KeyFirstFailedAt, transport.KeyLastFailedAt, transport.KeyRequeues, transport.KeyReturns,
 	} {
 		if len(given[key]) <= maxNote {
 			delete(given, key)

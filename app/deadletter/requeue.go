@@ -192,7 +192,7 @@ func (l *Letter) freshMetadata() message.Metadata {
 	for _, key := range []string{
 		wmiddleware.ReasonForPoisonedKey, wmiddleware.PoisonedTopicKey, wmiddleware.PoisonedHandlerKey, wmiddleware.PoisonedSubscriberKey,
 		transport.KeyAttempts, transport.KeyRedeliveries, transport.KeyFirstFailedAt, transport.KeyLastFailedAt,
-		transport.KeyError, transport.KeyBadMetadata,
+		transport.KeyError, transport.KeyBadMetadata, transport.KeyReturns,
 	} {
 		delete(metadata, key)
 	}

@@ -23,6 +23,9 @@ const (
 	KeyFirstFailedAt = "answerfeed_first_failed_at"
 	KeyLastFailedAt  = "answerfeed_last_failed_at"
 	KeyRequeues      = "answerfeed_requeues"
+	// KeyReturns counts the deliveries behind a message that a broker gave up
+	// and that was put back: the broker's own count began anew.
+	KeyReturns = "answerfeed_returns"
 	// KeyError is the error text of a dead letter; its reason is in
 	// Watermill's own reason_poisoned.
 	KeyError = "answerfeed_error"

@@ -20,7 +20,7 @@ func (t *Transport) Backlog(ctx context.Context) ([]transport.Backlog, error) {
 	var names []string
 	for _, s := range subs {
 		queue := t.cfg.Prefix + s.Queue()
-		names = append(append(names, queue, deadName(queue)), t.delayQueues(s)...)
+		names = append(append(append(names, queue), deadQueues(queue)...), t.delayQueues(s)...)
 	}
 	ready, err := t.consuming.count(ctx, names)
 	if err != nil {
@@ -30,7 +30,10 @@ func (t *Transport) Backlog(ctx context.Context) ([]transport.Backlog, error) {
 	all := make([]transport.Backlog, 0, len(subs))
 	for _, s := range subs {
 		queue := t.cfg.Prefix + s.Queue()
-		b := transport.Backlog{Handler: s.Handler, Topic: s.Topic, Ready: ready[queue], Dead: ready[deadName(queue)]}
+		b := transport.Backlog{Handler: s.Handler, Topic: s.Topic, Ready: ready[queue]}
+		for _, name := range deadQueues(queue) {
+			b.Dead += ready[name]
+		}
 		for _, name := range t.delayQueues(s) {
 			b.Delayed += ready[name]
 		}
@@ -59,25 +62,23 @@ func (c *consumer) add(b *transport.Backlog, queue string) {
 		if b.Ready > 0 && !c.newest.IsZero() {
 			b.Oldest = max(b.Oldest, time.Since(c.newest))
 		}
-	case deadName(queue):
+	case lettersName(queue):
 		b.Dead += int64(c.inWork)
 	}
 }
 
+// deadQueues are those in which a handler's letters are.
+func deadQueues(queue string) []string {
+	return []string{lettersName(queue), heldName(queue), deadName(queue)}
+}
+
 // delayQueues are the handler's delay queues on the topic that this process
-// knows of.
+// knows of, those of older workers included.
 func (t *Transport) delayQueues(s transport.Subscription) []string {
 	queue := t.cfg.Prefix + s.Queue()
-	var names []string
-	for _, d := range distinct(s.Delays) {
+	names := t.movers.olderDelays(queue)
+	for _, d := range t.delays(s) {
 		names = append(names, delayName(queue, d))
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for name := range t.rounded {
-		if len(name) > len(queue) && name[:len(queue)] == queue && name[len(queue)] == '.' {
-			names = append(names, name)
-		}
 	}
 	return names
 }

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/answerfeed/answerfeed/app/transport"
@@ -47,6 +48,8 @@ type Config struct {
 	// Subscriptions are those that the worker has, whoever declares them: for
 	// the backlog, and for what is deleted underfoot.
 	Subscriptions []transport.Subscription
+	// Registry takes the metrics. nil = they are kept from everybody.
+	Registry prometheus.Registerer
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
 }

@@ -68,7 +68,7 @@ type ending struct {
 
 func newConsumer(t *Transport, cfg transport.Consumer) *consumer {
 	c := &consumer{
-		t: t, cfg: cfg, queue: t.cfg.Prefix + cfg.Name(), window: window.New(cfg.Window),
+		t: t, cfg: cfg, queue: t.queueOf(cfg), window: window.New(cfg.Window),
 		signal: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	c.intake, c.stop = context.WithCancel(context.Background())

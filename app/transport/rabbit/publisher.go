@@ -50,7 +50,7 @@ func (p *publisher) Publish(topic string, msgs ...*message.Message) error {
 	defer cancel()
 	exchange, key := p.t.cfg.Prefix+topic, ""
 	if transport.IsQueue(topic) {
-		exchange, key = "", p.t.cfg.Prefix+topic
+		exchange, key = p.t.cfg.Prefix+queuesExchange, p.t.cfg.Prefix+topic
 	}
 	if err := p.publish(ctx, exchange, key, msgs); err != nil {
 		return fmt.Errorf("publishing %d messages to %s: %w", len(msgs), topic, err)

@@ -41,7 +41,7 @@ func TestRemove_LeavesNothingOfThePrefixAndAllOfTheOthers(t *testing.T) {
 
 	queue, exchange := passing+s.Queue(), passing+s.Topic
 	found := func() (names []string) {
-		for _, name := range []string{queue, queue + ".dead", queue + ".retry.1s", queue + ".retry.1m"} {
+		for _, name := range []string{queue, queue + ".dead", queue + ".letters", queue + ".held", queue + ".delay.1s", queue + ".delay.1m"} {
 			if there(t, url, func(ch *amqp.Channel) error {
 				_, err := ch.QueueDeclarePassive(name, true, false, false, false, nil)
 				return err
@@ -49,14 +49,16 @@ func TestRemove_LeavesNothingOfThePrefixAndAllOfTheOthers(t *testing.T) {
 				names = append(names, name)
 			}
 		}
-		if there(t, url, func(ch *amqp.Channel) error {
-			return ch.ExchangeDeclarePassive(exchange, amqp.ExchangeFanout, true, false, false, false, nil)
-		}) {
-			names = append(names, exchange)
+		for _, name := range []string{exchange, passing + "answerfeed.queues"} {
+			if there(t, url, func(ch *amqp.Channel) error {
+				return ch.ExchangeDeclarePassive(name, amqp.ExchangeFanout, true, false, false, false, nil)
+			}) {
+				names = append(names, name)
+			}
 		}
 		return names
 	}
-	require.Len(t, found(), 5)
+	require.Len(t, found(), 8)
 	require.NoError(t, goes.Remove(t.Context(), subs))
 	require.Empty(t, found())
 	require.NoError(t, goes.Remove(t.Context(), subs), "what is gone is no error")

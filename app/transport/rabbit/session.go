@@ -168,7 +168,7 @@ func (c *consumer) pass(ctx context.Context, s *session, d amqp.Delivery) {
 	c.figures.Lock()
 	c.newest = d.Timestamp
 	c.figures.Unlock()
-	ctx = transport.WithDelivery(ctx, transport.Delivery{Returns: returns(d), Claim: cl})
+	ctx = transport.WithDelivery(ctx, transport.Delivery{Returns: returns(d) + transport.Count(m, transport.KeyReturns), Claim: cl})
 	c.window.Pass(ctx, m, func(o window.Outcome) {
 		cl.over.Store(o == window.Returned)
 		c.mu.Lock()

@@ -21,6 +21,16 @@ func (t *Transport) Subscriber(c transport.Consumer) (message.Subscriber, error)
 	return window.NewSubscriber(c, t.consume)
 }
 
+// queueOf is the queue that a consumer reads: letters rest beside the dead
+// queue.
+func (t *Transport) queueOf(c transport.Consumer) string {
+	queue := t.cfg.Prefix + c.Queue()
+	if c.Dead {
+		return lettersName(queue)
+	}
+	return queue
+}
+
 func (t *Transport) consume(ctx context.Context, cfg transport.Consumer) (window.Source, error) {
 	c := newConsumer(t, cfg)
 	if !t.consumers.Add(c) {
@@ -33,6 +43,7 @@ func (t *Transport) consume(ctx context.Context, cfg transport.Consumer) (window
 		close(c.done) // for whoever found it meanwhile
 		return nil, err
 	}
+	t.startMoving(cfg.Subscription)
 	c.start(ctx, first)
 	return c, nil
 }

@@ -2,8 +2,10 @@ package rabbit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
@@ -13,19 +15,17 @@ import (
 	"github.com/answerfeed/answerfeed/app/transport"
 )
 
-// delayKept is how long a delay queue that no worker uses any more stays
-// beyond its delay: long after the last message has left it.
-const delayKept = 24 * time.Hour
-
-// maxDelay and delayKept together are less than the 2³² ms that the broker
-// can express.
-const maxDelay = 45 * 24 * time.Hour
-
 // Topology declares what a handler's queue on a topic needs. It is a
 // watermill-amqp TopologyBuilder.
 type Topology struct {
 	// Delays are the delays of redelivery, a queue each.
 	Delays []time.Duration
+	// Prefix is that of the exchange that leads to queues by name.
+	Prefix string
+	// WithoutDefault makes a queue that dead-letters by the exchange of ours:
+	// for a user who has no right on the default one. A queue that is there
+	// keeps the exchange that it was made with.
+	WithoutDefault bool
 }
 
 var _ wamqp.TopologyBuilder = Topology{}
@@ -35,23 +35,36 @@ func (t Topology) ExchangeDeclare(ch *amqp.Channel, exchange string, _ wamqp.Con
 	return ch.ExchangeDeclare(exchange, amqp.ExchangeFanout, true, false, false, false, nil)
 }
 
-// BuildTopology declares the dead queue, the delay queues, the queue and the
-// exchange, in this order, and binds the queue: whatever can come into a
-// queue finds the ones that it may go to.
+// BuildTopology declares and binds the queues and then the exchange, in an
+// order in which whatever can come into a queue finds the ones that it may go
+// to. An error closes the channel.
 func (t Topology) BuildTopology(ch *amqp.Channel, queue, exchange string, config wamqp.Config, _ watermill.LoggerAdapter) error {
-	if err := declare(ch, deadName(queue), amqp.Table{"x-queue-type": "quorum"}); err != nil {
+	byName := t.Prefix + queuesExchange
+	if err := declareByName(ch, byName); err != nil {
 		return err
 	}
-	for _, d := range t.Delays {
-		if err := declare(ch, delayName(queue, d), delayArguments(queue, d)); err != nil {
+	by := ""
+	if t.WithoutDefault {
+		by = byName
+	}
+	all := []struct {
+		name      string
+		arguments amqp.Table
+	}{
+		{heldName(queue), heldArguments()},
+		{lettersName(queue), lettersArguments(queue, byName)},
+		{deadName(queue), deadArguments()},
+		{queue, queueArguments(queue, by)},
+	}
+	for _, q := range all {
+		if err := declare(ch, q.name, byName, q.arguments); err != nil {
 			return err
 		}
 	}
-	// No delivery limit: arguments are permanent, and on 3.10 a limit of -1
-	// drops. Newer brokers limit by themselves, and then the message goes to
-	// the dead queue.
-	if err := declare(ch, queue, deadLettering(deadName(queue))); err != nil {
-		return err
+	for _, d := range t.Delays {
+		if err := declare(ch, delayName(queue, d), byName, delayArguments(queue, byName, d)); err != nil {
+			return err
+		}
 	}
 	if exchange == "" {
 		return nil
@@ -65,91 +78,56 @@ func (t Topology) BuildTopology(ch *amqp.Channel, queue, exchange string, config
 	return nil
 }
 
-func declare(ch *amqp.Channel, queue string, arguments amqp.Table) error {
-	if _, err := ch.QueueDeclare(queue, true, false, false, false, arguments); err != nil {
-		return fmt.Errorf("declaring queue %s: %w", queue, explainDeclare(err))
+// declareByName declares the exchange that leads to queues by name.
+func declareByName(ch *amqp.Channel, exchange string) error {
+	if err := ch.ExchangeDeclare(exchange, amqp.ExchangeDirect, true, false, false, false, nil); err != nil {
+		return fmt.Errorf("declaring exchange %s: %w", exchange, explainDeclare(err))
 	}
 	return nil
 }
 
-// deadLettering are the arguments of a quorum queue whose expired and
-// rejected messages go to another queue, and are kept until they are there.
-func deadLettering(to string) amqp.Table {
-	return amqp.Table{
-		"x-queue-type":              "quorum",
-		"x-dead-letter-exchange":    "",
-		"x-dead-letter-routing-key": to,
-		"x-dead-letter-strategy":    "at-least-once",
-		"x-overflow":                "reject-publish",
+// declare declares a queue and binds it by its name.
+func declare(ch *amqp.Channel, queue, byName string, arguments amqp.Table) error {
+	if _, err := ch.QueueDeclare(queue, true, false, false, false, arguments); err != nil {
+		return fmt.Errorf("declaring queue %s: %w", queue, explainDeclare(err))
 	}
+	return bindByName(ch, queue, byName)
 }
 
-// delayArguments make a queue that gives each message back after the delay,
-// and goes when no worker has declared it for long.
-func delayArguments(queue string, delay time.Duration) amqp.Table {
-	a := deadLettering(queue)
-	a["x-message-ttl"] = (delay + time.Millisecond - 1).Milliseconds() // never too early
-	a["x-expires"] = (delay + delayKept).Milliseconds()
-	return a
-}
-
-func deadName(queue string) string { return queue + ".dead" }
-
-// delayName is answer-added.feed.retry.5s.
-func delayName(queue string, delay time.Duration) string {
-	return queue + ".retry." + shortDuration(delay)
-}
-
-// shortDuration is time.Duration's text without zero minutes and seconds.
-func shortDuration(d time.Duration) string {
-	text := d.String()
-	for _, zero := range []string{"m0s", "h0m"} {
-		if n := len(text) - len(zero) + 1; n > 0 && text[n-1:] == zero {
-			text = text[:n]
-		}
+func bindByName(ch *amqp.Channel, queue, byName string) error {
+	if err := ch.QueueBind(queue, queue, byName, false, nil); err != nil {
+		return fmt.Errorf("binding queue %s to exchange %s: %w", queue, byName, explainDeclare(err))
 	}
-	return text
-}
-
-// roundDelay is the least of the handler's delays that is long enough, or,
-// beyond them, the next step of a ladder: so that what a service asks for by
-// Retry-After never makes more than a few queues. What is beyond the broker's
-// greatest delay comes back before its time.
-func roundDelay(delays []time.Duration, want time.Duration) time.Duration {
-	best := time.Duration(0)
-	for _, d := range delays {
-		if d >= want && d > 0 && (best == 0 || d < best) {
-			best = d
-		}
-	}
-	if best > 0 {
-		return best
-	}
-	for _, unit := range []time.Duration{time.Second, time.Minute, time.Hour} {
-		for _, step := range []time.Duration{unit, 2 * unit, 5 * unit, 10 * unit, 20 * unit, 30 * unit} {
-			if step >= want {
-				return step
-			}
-		}
-	}
-	const day = 24 * time.Hour
-	return min((want + day - 1).Truncate(day), maxDelay)
+	return nil
 }
 
 // declareAll declares the queues of the subscriptions, each handler's with a
 // channel of its own, since an error closes it.
-func declareAll(ctx context.Context, l *link, prefix string, subs []transport.Subscription) error {
+func (t *Transport) declareAll(ctx context.Context, subs []transport.Subscription) error {
 	fresh := false
 	for _, s := range subs {
-		queue, delays := prefix+s.Queue(), distinct(s.Delays)
-		missing, err := l.missing(ctx, queue, delays)
+		queue, delays := t.cfg.Prefix+s.Queue(), t.delays(s)
+		names := []string{queue, deadName(queue), lettersName(queue), heldName(queue)}
+		for _, d := range delays {
+			names = append(names, delayName(queue, d))
+		}
+		there, err := t.consuming.count(ctx, names)
 		if err != nil {
 			return fmt.Errorf("declaring queues: %w", err)
 		}
-		fresh = fresh || missing
-		err = l.onChannel(ctx, func(ch *amqp.Channel) error {
-			return Topology{Delays: delays}.BuildTopology(ch, queue, prefix+s.Topic, wamqp.Config{}, watermill.NopLogger{})
-		})
+		fresh = fresh || len(there) < len(names)
+		build := func(topology Topology) error {
+			return t.consuming.onChannel(ctx, func(ch *amqp.Channel) error {
+				return topology.BuildTopology(ch, queue, t.cfg.Prefix+s.Topic, wamqp.Config{}, watermill.NopLogger{})
+			})
+		}
+		topology := Topology{Delays: delays, Prefix: t.cfg.Prefix}
+		if err = build(topology); concernsDefault(err) {
+			topology.WithoutDefault = true
+			if second := build(topology); second == nil || code(err) == amqp.AccessRefused {
+				err = second
+			}
+		}
 		if err != nil {
 			return fmt.Errorf("declaring queues: %w", err)
 		}
@@ -160,31 +138,48 @@ func declareAll(ctx context.Context, l *link, prefix string, subs []transport.Su
 	return nil
 }
 
-// missing reports that not all of a handler's queues are there.
-func (l *link) missing(ctx context.Context, queue string, delays []time.Duration) (bool, error) {
-	names := []string{queue, deadName(queue)}
-	for _, d := range delays {
-		names = append(names, delayName(queue, d))
+// concernsDefault reports that a queue cannot dead-letter by the default
+// exchange: the user has no right on it, or the queue was made by one who had
+// none.
+func concernsDefault(err error) bool {
+	var e *amqp.Error
+	if !errors.As(err, &e) {
+		return false
 	}
-	for _, name := range names {
-		if _, there, err := l.inspect(ctx, name); err != nil || !there {
-			return true, err
-		}
-	}
-	return false, nil
+	return e.Code == amqp.AccessRefused && strings.Contains(e.Reason, "'amq.default'") ||
+		e.Code == amqp.PreconditionFailed && strings.Contains(e.Reason, "'x-dead-letter-exchange'")
 }
 
-// declareDelay declares a delay queue beyond the schedule.
-func declareDelay(ctx context.Context, l *link, queue string, delay time.Duration) error {
+// declareDelay declares a delay queue beyond the schedule, once.
+func (t *Transport) declareDelay(ctx context.Context, s transport.Subscription, delay time.Duration) error {
+	if slices.Contains(t.delays(s), delay) {
+		return nil
+	}
+	select {
+	case t.declaring <- struct{}{}:
+		defer func() { <-t.declaring }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if slices.Contains(t.delays(s), delay) {
+		return nil
+	}
+	queue, byName := t.cfg.Prefix+s.Queue(), t.cfg.Prefix+queuesExchange
 	name := delayName(queue, delay)
-	_, there, err := l.inspect(ctx, name)
+	_, there, err := t.consuming.inspect(ctx, name)
 	if err == nil {
-		err = l.onChannel(ctx, func(ch *amqp.Channel) error { return declare(ch, name, delayArguments(queue, delay)) })
+		err = t.consuming.onChannel(ctx, func(ch *amqp.Channel) error {
+			return declare(ch, name, byName, delayArguments(queue, byName, delay))
+		})
 	}
-	if err != nil || there {
-		return err
+	if err == nil && !there {
+		err = writtenDown(ctx)
 	}
-	return writtenDown(ctx)
+	if err != nil {
+		return fmt.Errorf("making the delay queue %s: %w", name, err)
+	}
+	t.noteDelay(queue, delay)
+	return nil
 }
 
 // writtenDown waits until a broker that is killed still has the queues that
@@ -201,8 +196,4 @@ func writtenDown(ctx context.Context) error {
 		return fmt.Errorf("waiting for the broker to write down new queues: %w", err)
 	}
 	return nil
-}
-
-func distinct(delays []time.Duration) []time.Duration {
-	return slices.Compact(slices.Sorted(slices.Values(delays)))
 }

@@ -1,19 +1,21 @@
 package rabbit
 
 import (
+	"strings"
 	"testing"
 	"time"
 
+	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
 
 func TestDelayName(t *testing.T) {
 	for want, d := range map[string]time.Duration{
-		"q.retry.5s": 5 * time.Second, "q.retry.2m": 2 * time.Minute, "q.retry.10m": 10 * time.Minute,
-		"q.retry.1h": time.Hour, "q.retry.30h": 30 * time.Hour, "q.retry.1h30m": 90 * time.Minute,
-		"q.retry.1h0m5s": time.Hour + 5*time.Second, "q.retry.1m30s": 90 * time.Second,
-		"q.retry.500ms": 500 * time.Millisecond, "q.retry.1.5s": 1500 * time.Millisecond, "q.retry.1m0.5s": time.Minute + 500*time.Millisecond,
+		"q.delay.5s": 5 * time.Second, "q.delay.2m": 2 * time.Minute, "q.delay.10m": 10 * time.Minute,
+		"q.delay.1h": time.Hour, "q.delay.30h": 30 * time.Hour, "q.delay.1h30m": 90 * time.Minute,
+		"q.delay.1h0m5s": time.Hour + 5*time.Second, "q.delay.1m30s": 90 * time.Second,
+		"q.delay.500ms": 500 * time.Millisecond, "q.delay.1.5s": 1500 * time.Millisecond, "q.delay.1m0.5s": time.Minute + 500*time.Millisecond,
 	} {
 		require.Equal(t, want, delayName("q", d))
 	}
@@ -55,11 +57,33 @@ func TestRoundDelay_IsEnoughAndOneOfFew(t *testing.T) {
 }
 
 func TestDelayArguments(t *testing.T) {
-	a := delayArguments("q", 1500*time.Microsecond)
+	a := delayArguments("q", "e", 1500*time.Microsecond)
 	require.Equal(t, int64(2), a["x-message-ttl"], "never before its time")
-	a = delayArguments("q", maxDelay)
-	require.Less(t, a["x-expires"], int64(1)<<32)
-	require.Greater(t, a["x-expires"], a["x-message-ttl"], "it goes after the last message has left it")
+	a = delayArguments("q", "e", maxDelay)
+	require.Less(t, a["x-message-ttl"], int64(1)<<32)
+	require.NotContains(t, a, "x-expires")
 	require.NoError(t, a.Validate())
 	require.Equal(t, "q", a["x-dead-letter-routing-key"])
+}
+
+func TestDeathOf(t *testing.T) {
+	entry := func(queue, reason string) any { return amqp.Table{"queue": queue, "reason": reason, "count": int64(1)} }
+	for name, test := range map[string]struct {
+		headers amqp.Table
+		found   bool
+		want    string
+	}{
+		"none":                       {amqp.Table{"x-delivery-count": int64(3)}, false, ""},
+		"not a list":                 {amqp.Table{"x-death": "forged"}, false, ""},
+		"the latest comes first":     {amqp.Table{"x-death": []any{entry("q", "maxlen"), entry("q", "expired")}}, true, "maxlen"},
+		"a delay is no death":        {amqp.Table{"x-death": []any{entry("q.delay.5s", "expired"), entry("q", "delivery_limit")}}, true, "delivery-limit"},
+		"the last one that is named": {amqp.Table{"x-death": []any{entry("q", "maxlen"), entry("q", "expired")}, "x-last-death-queue": "q", "x-last-death-reason": "expired"}, true, "expired"},
+		"of another queue alone":     {amqp.Table{"x-death": []any{"forged", entry("other", "rejected")}}, true, "rejected"},
+		"of any text":                {amqp.Table{"x-death": []any{entry("q", strings.Repeat("x", 1000))}}, true, "unknown"},
+	} {
+		d, found := deathOf(test.headers, "q")
+		require.Equal(t, test.found, found, name)
+		require.Equal(t, test.want, d.reason, name)
+		require.Less(t, len(d.text()), 500, name)
+	}
 }

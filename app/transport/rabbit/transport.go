@@ -18,7 +18,7 @@ import (
 )
 
 // declareEvery is how often the queues are declared again while the worker
-// runs: a delay queue that nobody declares any more expires.
+// runs, and queues of older workers are looked for.
 const declareEvery = time.Hour
 
 // moveWithin is how long moving a message may take once its consumer is
@@ -33,11 +33,16 @@ type Transport struct {
 	tags                  consumerTags
 	pings                 singleflight.Group
 
-	mu      sync.Mutex
-	subs    []transport.Subscription // as Migrate was given them
-	rounded map[string]time.Time     // delay queues beyond the schedule, when they were declared
+	mu     sync.Mutex
+	subs   []transport.Subscription   // as Migrate was given them
+	beyond map[string][]time.Duration // by queue: delays beyond the schedule that have a delay queue
+	// declaring is held by who declares such a delay queue: nobody publishes to
+	// it before it is written down.
+	declaring chan struct{}
 
 	consumers window.Set
+	movers    movers
+	deaths    *deaths
 
 	cancel context.CancelFunc
 	kept   chan struct{} // keep has ended
@@ -50,8 +55,11 @@ func New(ctx context.Context, cfg Config) (*Transport, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, fmt.Errorf("AMQP transport: %w", err)
 	}
-	t := &Transport{cfg: cfg, subs: slices.Clone(cfg.Subscriptions), rounded: map[string]time.Time{}, kept: make(chan struct{})}
+	t := &Transport{cfg: cfg, subs: slices.Clone(cfg.Subscriptions), beyond: map[string][]time.Duration{}, declaring: make(chan struct{}, 1), kept: make(chan struct{})}
 	var err error
+	if t.deaths, err = newDeaths(cfg.Logger, cfg.Registry); err != nil {
+		return nil, fmt.Errorf("AMQP transport: %w", err)
+	}
 	if t.publishing, err = newLink(ctx, cfg, "publishing"); err != nil {
 		return nil, fmt.Errorf("AMQP transport: %w", err)
 	}
@@ -62,6 +70,7 @@ func New(ctx context.Context, cfg Config) (*Transport, error) {
 	t.publisher = newPublisher(t, t.publishing)
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	t.cancel = cancel
+	t.movers.life = life
 	go t.keep(life)
 	return t, nil
 }
@@ -69,7 +78,7 @@ func New(ctx context.Context, cfg Config) (*Transport, error) {
 // Migrate declares exchanges, queues and bindings.
 func (t *Transport) Migrate(ctx context.Context, subs []transport.Subscription) error {
 	t.know(subs)
-	return declareAll(ctx, t.consuming, t.cfg.Prefix, subs)
+	return t.declareAll(ctx, subs)
 }
 
 // know remembers subscriptions: what of them is deleted underfoot is declared
@@ -90,15 +99,28 @@ func (t *Transport) known(test func(transport.Subscription) bool) []transport.Su
 	return slices.DeleteFunc(slices.Clone(t.subs), func(s transport.Subscription) bool { return !test(s) })
 }
 
+// delays are those of the subscription that have a delay queue, as far as this
+// process knows.
+func (t *Transport) delays(s transport.Subscription) []time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return distinct(append(slices.Clone(s.Delays), t.beyond[t.cfg.Prefix+s.Queue()]...))
+}
+
 // Check reports the first queue of the subscriptions that does not exist.
 func (t *Transport) Check(ctx context.Context, subs []transport.Subscription) error {
 	t.know(subs)
 	for _, s := range subs {
-		for _, queue := range []string{s.Queue(), s.DeadQueue()} {
-			if _, there, err := t.consuming.inspect(ctx, t.cfg.Prefix+queue); err != nil {
+		queue := t.cfg.Prefix + s.Queue()
+		names := []string{queue, deadName(queue), lettersName(queue), heldName(queue)}
+		for _, d := range distinct(s.Delays) {
+			names = append(names, delayName(queue, d))
+		}
+		for _, name := range names {
+			if _, there, err := t.consuming.inspect(ctx, name); err != nil {
 				return err
 			} else if !there {
-				return fmt.Errorf("queue %s does not exist; run `worker migrate`", t.cfg.Prefix+queue)
+				return fmt.Errorf("queue %s does not exist; run `worker migrate`", name)
 			}
 		}
 	}
@@ -117,7 +139,7 @@ func (t *Transport) keep(ctx context.Context) {
 		case <-tick.C:
 		}
 		all := t.known(func(transport.Subscription) bool { return true })
-		if err := declareAll(ctx, t.consuming, t.cfg.Prefix, all); err != nil && ctx.Err() == nil {
+		if err := t.declareAll(ctx, all); err != nil && ctx.Err() == nil {
 			t.cfg.Logger.Error("the queues could not be declared again", "error", err)
 		}
 	}
@@ -130,7 +152,7 @@ func (t *Transport) redeclare(ctx context.Context, exchange, key string) (ours b
 		return t.cfg.Prefix+s.Topic == exchange || queue == key || strings.HasPrefix(key, queue+".")
 	})
 	if len(subs) == 0 {
-		return false, nil
+		return t.bindOther(ctx, exchange, key)
 	}
 	return true, t.declareAgain(ctx, subs)
 }
@@ -142,42 +164,22 @@ func (t *Transport) redeclare(ctx context.Context, exchange, key string) (ours b
 func (t *Transport) declareAgain(ctx context.Context, subs []transport.Subscription) error {
 	const moment = 300 * time.Millisecond
 	sleep(ctx, moment)
-	return declareAll(ctx, t.consuming, t.cfg.Prefix, subs)
+	return t.declareAll(ctx, subs)
 }
 
-// Prune deletes the handler's queues on every topic that the worker knows;
-// its delay queues expire by themselves.
-func (t *Transport) Prune(ctx context.Context, handler string) ([]string, error) {
-	t.mu.Lock()
-	topics := map[string]bool{}
-	for _, s := range t.subs {
-		topics[s.Topic] = true
+// bindOther binds a queue that is there and cannot be reached by its name: an
+// older worker has made it for a handler that this program does not have.
+func (t *Transport) bindOther(ctx context.Context, exchange, key string) (bound bool, err error) {
+	byName := t.cfg.Prefix + queuesExchange
+	if exchange != byName || !transport.IsQueue(key) || len(key) > maxShort {
+		return false, nil
 	}
-	t.subs = slices.DeleteFunc(t.subs, func(s transport.Subscription) bool { return s.Handler == handler })
-	t.mu.Unlock()
-	var removed []string
-	for topic := range topics {
-		s := transport.Subscription{Topic: topic, Handler: handler}
-		for _, queue := range []string{s.Queue(), s.DeadQueue()} {
-			_, there, err := t.consuming.inspect(ctx, t.cfg.Prefix+queue)
-			if err != nil {
-				return removed, err
-			}
-			if !there {
-				continue
-			}
-			err = t.consuming.onChannel(ctx, func(ch *amqp.Channel) error {
-				_, err := ch.QueueDelete(t.cfg.Prefix+queue, false, false, false)
-				return err
-			})
-			if err != nil {
-				return removed, fmt.Errorf("removing queue %s: %w", queue, err)
-			}
-			removed = append(removed, queue)
-		}
+	if _, there, err := t.consuming.inspect(ctx, key); !there || err != nil {
+		return false, nil //nolint:nilerr // RabbitMQ 4.3 lets nobody ask for what is not his: then it is not there for him
 	}
-	slices.Sort(removed)
-	return removed, nil
+	return true, t.consuming.onChannel(ctx, func(ch *amqp.Channel) error {
+		return errors.Join(declareByName(ch, byName), bindByName(ch, key, byName))
+	})
 }
 
 // Publisher returns the shared publisher.
@@ -190,22 +192,22 @@ func (t *Transport) Redeliver(ctx context.Context, m *message.Message, delay tim
 		return err
 	}
 	s := c.consumer.cfg.Subscription
-	queue, delay := t.cfg.Prefix+s.Queue(), roundDelay(s.Delays, delay)
+	delay = roundDelay(s.Delays, delay)
 	if !slices.Contains(s.Delays, delay) {
-		if err := t.declareRounded(ctx, queue, delay); err != nil {
+		if err := t.declareDelay(ctx, s, delay); err != nil {
 			return err
 		}
 	}
-	return t.move(ctx, c, m, delayName(queue, delay))
+	return t.move(ctx, c, m, delayName(t.cfg.Prefix+s.Queue(), delay))
 }
 
-// DeadLetter publishes the message to the dead queue of its handler.
+// DeadLetter publishes the message to where letters of its handler rest.
 func (t *Transport) DeadLetter(ctx context.Context, m *message.Message) error {
 	c, err := claimOf(m)
 	if err != nil {
 		return err
 	}
-	return t.move(ctx, c, m, t.cfg.Prefix+c.consumer.cfg.DeadQueue())
+	return t.move(ctx, c, m, lettersName(t.cfg.Prefix+c.consumer.cfg.Queue()))
 }
 
 func claimOf(m *message.Message) (*claim, error) {
@@ -227,27 +229,13 @@ func (t *Transport) move(ctx context.Context, c *claim, m *message.Message, queu
 	// nothing: the message goes back as it came.
 	stop := context.AfterFunc(c.consumer.intake, func() { time.AfterFunc(moveWithin, cancel) })
 	defer stop()
-	if err := t.publisher.publish(ctx, "", queue, []*message.Message{m}); err != nil {
+	if m.Metadata.Get(transport.KeyReturns) != "" { // counted for an attempt that came to its end
+		m = m.Copy()
+		delete(m.Metadata, transport.KeyReturns)
+	}
+	if err := t.publisher.publish(ctx, t.cfg.Prefix+queuesExchange, queue, []*message.Message{m}); err != nil {
 		return fmt.Errorf("moving a message to %s: %w", queue, err)
 	}
-	return nil
-}
-
-// declareRounded declares a delay queue beyond the schedule, once in a while.
-func (t *Transport) declareRounded(ctx context.Context, queue string, delay time.Duration) error {
-	name := delayName(queue, delay)
-	t.mu.Lock()
-	fresh := time.Since(t.rounded[name]) < declareEvery
-	t.mu.Unlock()
-	if fresh {
-		return nil
-	}
-	if err := declareDelay(ctx, t.consuming, queue, delay); err != nil {
-		return fmt.Errorf("making the delay queue %s: %w", name, err)
-	}
-	t.mu.Lock()
-	t.rounded[name] = time.Now()
-	t.mu.Unlock()
 	return nil
 }
 
@@ -274,6 +262,7 @@ func (t *Transport) Close() error {
 	t.consumers.Close()
 	t.cancel()
 	<-t.kept
+	t.movers.wait()
 	var links sync.WaitGroup // each may have to be broken off
 	links.Go(t.publishing.close)
 	links.Go(t.consuming.close)

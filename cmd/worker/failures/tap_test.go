@@ -73,7 +73,7 @@ func (x *tap) requireDelivered(t testing.TB, p place, messages, letters int) {
 	queue := p.settings["transport.prefix"] + tried + ".recorder"
 	want := map[string]delivered{queue: {First: messages}}
 	if letters > 0 {
-		want[queue+".dead"] = delivered{First: letters}
+		want[queue+".letters"] = delivered{First: letters}
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()

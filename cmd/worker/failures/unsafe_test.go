@@ -24,9 +24,10 @@ func TestDeadQueueUnavailable(t *testing.T) {
 		made := &attempts{}
 		all := []handlers.Handler{made.failing("refuser", payloadOf("refuser"), always(failure.Permanent("refused", errBoom)))}
 		client := p.open(t, all)
-		p, restore := p.withoutDeadQueue(t, "refuser")
+		p, withhold, restore := p.withoutDeadQueue(t, "refuser")
 		begin := time.Now()
 		w := p.run(t, all)
+		withhold()
 		require.NoError(t, client.Publisher().Publish(tried, newMessage(t, "refuser"), newMessage(t, "another")))
 		const tries = 4
 		eventually(t, "it is tried again and again", func() bool { return len(made.of("refuser", payloadOf("refuser"))) >= tries })
@@ -53,29 +54,35 @@ func TestDeadQueueUnavailable(t *testing.T) {
 }
 
 // withoutDeadQueue is the place for a worker that cannot put anything into the
-// handler's dead queue until restore is called.
-func (p place) withoutDeadQueue(t *testing.T, handler string) (_ place, restore func()) {
+// handler's dead queue from withhold to restore.
+func (p place) withoutDeadQueue(t *testing.T, handler string) (_ place, withhold, restore func()) {
 	t.Helper()
 	if p.amqp() {
-		// Moving a message to a queue is publishing to the default exchange.
+		// Moving a message to a queue is publishing to the exchange that leads to
+		// queues by name. A channel remembers what it may do.
 		user := strings.ToLower(rand.Text()[:10])
 		ctl := func(args ...string) {
 			_, err := broker.get(t).Ctl(context.WithoutCancel(t.Context()), args...)
 			require.NoError(t, err)
 		}
 		ctl("add_user", user, "test")
-		ctl("set_permissions", "-p", "/", user, ".*", `^(?!amq\.default$)`, ".*")
+		restore = func() { ctl("set_permissions", "-p", "/", user, ".*", ".*", ".*") }
+		restore()
 		url := strings.Replace(p.settings["transport.amqp.url"], "guest:guest@", user+":test@", 1)
-		return p.with(map[string]string{"transport.amqp.url": url}), func() { ctl("set_permissions", "-p", "/", user, ".*", ".*", ".*") }
+		return p.with(map[string]string{"transport.amqp.url": url}), func() {
+			ctl("set_permissions", "-p", "/", user, ".*", `^(?!.*answerfeed\.queues$)`, ".*")
+			ctl("close_all_user_connections", user, "its rights were changed")
+		}, restore
 	}
 	set := func(query string) {
 		_, err := p.reader(t).ExecContext(context.WithoutCancel(t.Context()), query)
 		require.NoError(t, err)
 	}
-	set(`UPDATE queues SET topic = 'away-' || topic WHERE dead = 1 AND handler = '` + handler + `'`)
 	return p, func() {
-		set(`UPDATE queues SET topic = '` + tried + `' WHERE dead = 1 AND handler = '` + handler + `'`)
-	}
+			set(`UPDATE queues SET topic = 'away-' || topic WHERE dead = 1 AND handler = '` + handler + `'`)
+		}, func() {
+			set(`UPDATE queues SET topic = '` + tried + `' WHERE dead = 1 AND handler = '` + handler + `'`)
+		}
 }
 
 // A worker that stops in the middle of an attempt, or of the pause after one,
