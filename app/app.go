@@ -83,7 +83,7 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 		return nil, fmt.Errorf("registering metrics: %w", err)
 	}
 	err = errors.Join(
-		opts.Registry.Register(newBacklogCollector(a.client.Backlog)),
+		opts.Registry.Register(newBacklogCollector(a.client.Queues, a.client.letters.Counts)),
 		opts.Registry.Register(collectors.NewGoCollector()),
 		opts.Registry.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})),
 	)

@@ -1,12 +1,16 @@
 package app_test
 
 import (
+	"context"
+	"io"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/stretchr/testify/require"
 
 	"github.com/answerfeed/answerfeed/app"
@@ -60,4 +64,55 @@ func TestNew_WaitsForADatabaseThatIsAway(t *testing.T) {
 	_, err = app.Open(t.Context(), onPostgres(t, u.String(), &log))
 	require.ErrorContains(t, err, "no such database")
 	require.Less(t, time.Since(began), 10*time.Second)
+}
+
+// The figures of the backlog stay while the database is away, and tell how old
+// they are.
+func TestMetrics_KeepTheLastBacklogWhileTheDatabaseIsAway(t *testing.T) {
+	server, err := testserver.StartPostgres(t.Context(), "fsync = off")
+	require.NoError(t, err)
+	defer func() { require.NoError(t, server.Stop()) }()
+	dsn, err := server.Database(t.Context())
+	require.NoError(t, err)
+	var log output
+	opts := onPostgres(t, dsn, &log)
+	for name, h := range opts.Config.Handlers {
+		h.Enabled = false
+		opts.Config.Handlers[name] = h
+	}
+	a, err := app.New(t.Context(), opts)
+	require.NoError(t, err)
+	defer func() { _ = a.Stop(context.WithoutCancel(t.Context())) }()
+	require.NoError(t, a.Start(t.Context()))
+	client, err := app.Open(t.Context(), opts)
+	require.NoError(t, err)
+	require.NoError(t, client.Publisher().Publish("answer-added", message.NewMessage("m1", []byte("{}"))))
+	require.NoError(t, client.Close())
+
+	const waits, fresh = `answerfeed_backlog_messages{handler="feed",state="ready",topic="answer-added"} 1`, "answerfeed_backlog_age_seconds{source=\"transport\"} 0\n"
+	text := scrape(t, a.Addr())
+	require.Contains(t, text, waits)
+	require.Contains(t, text, fresh)
+	require.Contains(t, text, `answerfeed_outbox_age_seconds 0`)
+	server.Kill()
+	text = scrape(t, a.Addr())
+	require.Contains(t, text, waits)
+	require.NotContains(t, text, fresh)
+	require.Contains(t, text, `answerfeed_backlog_age_seconds{source="database"}`)
+	require.NotContains(t, text, `answerfeed_outbox_age_seconds 0`+"\n")
+	require.Contains(t, text, `answerfeed_outbox_messages{state="fresh"} 0`)
+	require.NoError(t, server.Start(t.Context()))
+	require.Eventually(t, func() bool { return strings.Contains(scrape(t, a.Addr()), fresh) }, patience, 50*time.Millisecond)
+}
+
+func scrape(t *testing.T, address string) string {
+	t.Helper()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	response, err := client.Get("http://" + address + "/metrics")
+	require.NoError(t, err)
+	defer response.Body.Close()
+	require.Equal(t, http.StatusOK, response.StatusCode)
+	text, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return string(text)
 }

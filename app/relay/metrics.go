@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -36,13 +37,20 @@ func newMetrics(opts Options) (*metrics, error) {
 	return m, errors.Join(errs...)
 }
 
-// scrapeWithin bounds the count of one scrape.
-const scrapeWithin = 5 * time.Second
+// countWithin bounds the count for one scrape, so that a database that hangs
+// costs the scrape no other metric.
+const countWithin = 2 * time.Second
 
-// outboxCollector counts the outbox at each scrape.
+// outboxCollector counts the outbox at each scrape. While the database is away
+// the last count stays, with its age, so that an alert that waits on a count
+// does not begin anew.
 type outboxCollector struct {
-	db              *database.DB
-	waiting, oldest *prometheus.Desc
+	db                   *database.DB
+	waiting, oldest, age *prometheus.Desc
+
+	mu   sync.Mutex
+	last outbox.Backlog
+	at   time.Time // of last; zero: there is none
 }
 
 var _ prometheus.Collector = (*outboxCollector)(nil)
@@ -54,6 +62,8 @@ func newOutboxCollector(db *database.DB) *outboxCollector {
 			"Events in the outbox, by state: fresh, failing.", []string{"state"}, nil),
 		oldest: prometheus.NewDesc("answerfeed_outbox_oldest_seconds",
 			"Age of the event that has been in the outbox for the longest.", nil, nil),
+		age: prometheus.NewDesc("answerfeed_outbox_age_seconds",
+			"Time since the database last told what is in the outbox.", nil, nil),
 	}
 }
 
@@ -61,18 +71,35 @@ func newOutboxCollector(db *database.DB) *outboxCollector {
 func (c *outboxCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- c.waiting
 	ch <- c.oldest
+	ch <- c.age
 }
 
 // Collect implements prometheus.Collector.
 func (c *outboxCollector) Collect(ch chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), scrapeWithin)
-	defer cancel()
-	b, err := outbox.Count(ctx, c.db)
+	b, age, err := c.count()
 	if err != nil {
 		ch <- prometheus.NewInvalidMetric(c.waiting, err)
 		return
 	}
+	ch <- prometheus.MustNewConstMetric(c.age, prometheus.GaugeValue, age.Seconds())
 	ch <- prometheus.MustNewConstMetric(c.waiting, prometheus.GaugeValue, float64(b.Waiting-b.Failing), "fresh")
 	ch <- prometheus.MustNewConstMetric(c.waiting, prometheus.GaugeValue, float64(b.Failing), "failing")
 	ch <- prometheus.MustNewConstMetric(c.oldest, prometheus.GaugeValue, b.Oldest.Seconds())
+}
+
+// count counts the outbox, or returns the last count with its age.
+func (c *outboxCollector) count() (b outbox.Backlog, age time.Duration, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), countWithin)
+	defer cancel()
+	b, err = outbox.Count(ctx, c.db)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err == nil {
+		c.last, c.at = b, time.Now()
+		return b, 0, nil
+	}
+	if c.at.IsZero() {
+		return b, 0, err
+	}
+	return c.last, time.Since(c.at), nil
 }

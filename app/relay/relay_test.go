@@ -50,7 +50,7 @@ func TestRelay_CommitArrivesRollbackDoesNot(t *testing.T) {
 		}
 		require.Equal(t, map[string]float64{
 			"answerfeed_relayed_total": 2001, "answerfeed_relay_failures_total": 0,
-			"answerfeed_outbox_messages": 0, "answerfeed_outbox_oldest_seconds": 0,
+			"answerfeed_outbox_messages": 0, "answerfeed_outbox_age_seconds": 0, "answerfeed_outbox_oldest_seconds": 0,
 		}, figures)
 	})
 }
