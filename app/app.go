@@ -51,7 +51,7 @@ type App struct {
 // yet, and the address is bound: so what can be wrong is found here. After an
 // error nothing stays open; else the caller calls Stop in any case.
 func New(ctx context.Context, opts Options) (_ *App, err error) {
-	a := &App{failed: make(chan error, 2)}
+	a := &App{failed: make(chan error, 4)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.life.close(context.WithoutCancel(ctx)))
@@ -157,6 +157,11 @@ func (a *App) Start(ctx context.Context) error {
 		}
 	})
 	a.background.Go(func() { a.health.dependencies.Run(ctx) })
+	a.client.watchFiles(ctx, &a.background, func(err error) {
+		a.health.ready.Store(false)
+		a.client.opts.Logger.Error("the worker ends, so that a new one opens what is there now", "error", err)
+		a.failed <- err
+	})
 	if a.alerts != nil {
 		a.background.Go(func() { a.alerts.Run(ctx) })
 	}

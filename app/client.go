@@ -21,6 +21,7 @@ import (
 type Client struct {
 	opts       Options
 	db         *database.DB        // nil: not opened
+	queueDB    *database.DB        // of the SQL transport: db itself where they are one
 	transport  transport.Transport // nil: not opened
 	durability database.Durability
 	letters    *deadletter.Store // nil: the tables are not opened
@@ -158,6 +159,7 @@ func (c *Client) openTransport(ctx context.Context, cfg config.Transport) (err e
 		}
 		c.life.closing(queueDB.Close)
 	}
+	c.queueDB = queueDB
 	queues, err := sqlqueue.New(queueDB, sqlqueue.Config{Prefix: cfg.Prefix, Logger: c.opts.Logger})
 	if err != nil {
 		return err

@@ -3,7 +3,9 @@ package app
 import (
 	"context"
 	"errors"
+	"sync"
 
+	"github.com/answerfeed/answerfeed/app/database"
 	"github.com/answerfeed/answerfeed/app/relay"
 )
 
@@ -18,7 +20,15 @@ func Relay(ctx context.Context, opts Options) error {
 	r, err := c.newRelay()
 	if err == nil {
 		c.opts.Logger.Info("the relay is running")
+		ctx, cancel := context.WithCancelCause(ctx)
+		var watching sync.WaitGroup
+		c.watchFiles(ctx, &watching, cancel)
 		err = r.Run(ctx)
+		if gone := context.Cause(ctx); errors.Is(gone, database.ErrFileGone) {
+			err = errors.Join(err, gone)
+		}
+		cancel(nil)
+		watching.Wait()
 		c.opts.Logger.Info("the relay has stopped")
 	}
 	return errors.Join(err, c.Close())

@@ -49,7 +49,8 @@ var ErrUnknownOutcome = errors.New("whether it was committed is not known")
 type DB struct {
 	driver      string
 	write, read *sql.DB
-	probe       *sql.DB // PostgreSQL only: see Ping
+	probe       *sql.DB     // PostgreSQL only: see Ping
+	file        *openedFile // SQLite only
 	now         func() time.Time
 	once        *Batcher[onceCall]
 	watch       *watcher
@@ -88,7 +89,7 @@ func (db *DB) Close() error {
 }
 
 func (db *DB) closePools() error {
-	var errs []error
+	errs := []error{db.file.close()}
 	for _, pool := range []*sql.DB{db.read, db.write, db.probe} {
 		if pool != nil {
 			errs = append(errs, pool.Close())
@@ -108,6 +109,9 @@ func (db *DB) Read() *sql.DB { return db.read }
 func (db *DB) Ping(ctx context.Context) error {
 	if db.driver == Postgres {
 		return db.pingPostgres(ctx)
+	}
+	if err := db.file.check(); err != nil {
+		return fmt.Errorf("asking the database: %w", err)
 	}
 	var one int
 	if err := db.read.QueryRowContext(ctx, "SELECT 1").Scan(&one); err != nil {
@@ -143,7 +147,7 @@ func (db *DB) Update(ctx context.Context, d Durability, fn func(ctx context.Cont
 	crash.At(crash.BeforeCommit)
 	err = tx.Commit()
 	if err == nil {
-		return nil
+		return db.file.check() // what went into a file that nobody will read is not committed
 	}
 	ended := cmp.Or(ctx.Err(), err)
 	if db.driver == Postgres && unknownOutcome(err) {

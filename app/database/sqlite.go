@@ -41,9 +41,12 @@ func (db *DB) openSQLite(ctx context.Context, cfg Config) error {
 	if db.read, err = open("busy_timeout(5000)", "query_only(ON)", "cache_size(-8192)"); err != nil {
 		return fmt.Errorf("opening %s: %w", path, err)
 	}
-	db.read.SetMaxOpenConns(cfg.readers())
+	db.read.SetMaxOpenConns(cfg.readers() + 1) // one is the file's anchor
 	db.read.SetMaxIdleConns(cfg.readers())
 	if err := db.firstTouch(ctx); err != nil {
+		return fmt.Errorf("opening %s: %w", path, explain(err))
+	}
+	if db.file, err = openFile(ctx, db.read, path); err != nil {
 		return fmt.Errorf("opening %s: %w", path, explain(err))
 	}
 	return nil
@@ -83,6 +86,9 @@ func checkFile(path string) error {
 // beginSQLite takes the file's write lock. SQLite cannot queue those who wait,
 // so it asks again every millisecond, for at most lockWait.
 func (db *DB) beginSQLite(ctx context.Context, d Durability) (tx *sql.Tx, release func(), err error) {
+	if err := db.file.check(); err != nil {
+		return nil, nil, err
+	}
 	conn, err := db.write.Conn(ctx)
 	if err != nil {
 		return nil, nil, fmt.Errorf("waiting for the database's writer: %w", err)
@@ -100,10 +106,10 @@ func (db *DB) beginSQLite(ctx context.Context, d Durability) (tx *sql.Tx, releas
 		return nil, nil, err
 	}
 	release = func() { _ = conn.Close() } // gives it back to the pool
-	deadline := db.now().Add(lockWait)
+	deadline := time.Now().Add(lockWait)
 	for {
 		tx, err := conn.BeginTx(ctx, nil)
-		if !busy(err) || db.now().After(deadline) {
+		if !busy(err) || time.Now().After(deadline) {
 			return tx, release, err
 		}
 		if err := pause(ctx, lockPause); err != nil {

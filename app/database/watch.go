@@ -62,11 +62,16 @@ func startWatcher(db *DB) *watcher {
 		tick := time.NewTicker(watchEvery)
 		defer tick.Stop()
 		var last int64
+		var looked time.Time // at the file
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
+			}
+			if time.Since(looked) >= fileEvery {
+				looked = time.Now()
+				_ = db.file.check() // WaitFileGone tells of it
 			}
 			// Asked on the writer's connection, the version moves with
 			// other processes' commits alone, and not with our own.
