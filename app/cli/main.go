@@ -72,9 +72,13 @@ func Run(ctx context.Context, o Options) int {
 	if o.Err == nil {
 		o.Err = io.Discard
 	}
-	root := newRoot(o)
+	c := &cli{Options: o}
+	root := newRoot(c)
 	root.SetArgs(append([]string{}, o.Args...)) // cobra takes nil for the arguments of the process
 	err := root.ExecuteContext(ctx)
+	for _, end := range c.ending {
+		end()
+	}
 	if err == nil {
 		return exitDone
 	}

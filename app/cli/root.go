@@ -31,11 +31,12 @@ var errReported = errors.New("see above")
 // cli is what the verbs share.
 type cli struct {
 	Options
-	file string // --config
+	file   string   // --config
+	ending []func() // of what the verb opened for its logs
 }
 
-func newRoot(o Options) *cobra.Command {
-	c := &cli{Options: o}
+func newRoot(c *cli) *cobra.Command {
+	o := c.Options
 	root := &cobra.Command{
 		Use:   o.Name,
 		Short: "Brings each answer to the feed, and to whoever else cares",

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/answerfeed/answerfeed/app"
+	"github.com/answerfeed/answerfeed/app/logfold"
 	"github.com/answerfeed/answerfeed/app/printable"
 	"github.com/answerfeed/answerfeed/config"
 )
@@ -34,11 +35,19 @@ func (c *cli) logger(cfg config.Log) *slog.Logger {
 		level = slog.LevelInfo // the configuration knows the levels already
 	}
 	if cfg.Format == "json" {
-		return slog.New(app.LogHandler(slog.NewJSONHandler(c.Err, &slog.HandlerOptions{Level: level})))
+		return c.folded(slog.NewJSONHandler(c.Err, &slog.HandlerOptions{Level: level}))
 	}
-	return slog.New(app.LogHandler(tint.NewTextHandler(c.Err, &tint.Options{
+	return c.folded(tint.NewTextHandler(c.Err, &tint.Options{
 		Level: level, TimeFormat: time.TimeOnly, NoColor: !isTerminal(c.Err) || os.Getenv("NO_COLOR") != "",
-	})))
+	}))
+}
+
+// folded writes one line a second for each cause. What it holds back is
+// written when the command line ends.
+func (c *cli) folded(to slog.Handler) *slog.Logger {
+	fold := logfold.New(to)
+	c.ending = append(c.ending, fold.Close)
+	return slog.New(app.LogHandler(fold))
 }
 
 // progress shows how many bytes of total were worked through; on anything but

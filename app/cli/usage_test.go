@@ -21,7 +21,7 @@ func verbs(cmd *cobra.Command) [][]string {
 
 func TestHelp_OfEachVerb(t *testing.T) {
 	here(t)
-	all := verbs(newRoot(stock(Options{Name: stockName})))
+	all := verbs(newRoot(&cli{Options: stock(Options{Name: stockName})}))
 	require.Greater(t, len(all), 10)
 	for _, verb := range all {
 		name := "worker " + strings.Join(verb, " ")
