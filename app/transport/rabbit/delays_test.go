@@ -8,7 +8,6 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/stretchr/testify/require"
 
-	"github.com/answerfeed/answerfeed/app/testserver"
 	"github.com/answerfeed/answerfeed/app/transport"
 	"github.com/answerfeed/answerfeed/app/transport/rabbit"
 )
@@ -23,7 +22,7 @@ const (
 // expires a day after its delay, as those of older workers, loses what is in
 // it, though it is declared again each day.
 func TestDelayQueues_LoseNothingInAMonth(t *testing.T) {
-	onEach(t, func(t *testing.T, server *testserver.RabbitMQ, p string) {
+	onEach(t, func(t *testing.T, server *broker, p string) {
 		ch := bare(t, server.URL)
 		require.NoError(t, ch.Confirm(false))
 		by := p + "by-name"
@@ -101,7 +100,7 @@ func name(d time.Duration) string {
 // What an older worker left in its queues comes to its end, an older worker
 // goes on beside a newer one, and what it puts into its delay queues is safe.
 func TestOlderQueues_AreEmptied(t *testing.T) {
-	onEach(t, func(t *testing.T, server *testserver.RabbitMQ, p string) {
+	onEach(t, func(t *testing.T, server *broker, p string) {
 		s := subscription()
 		s.Delays = []time.Duration{time.Second, time.Hour}
 		queue, ch := p+s.Queue(), bare(t, server.URL)

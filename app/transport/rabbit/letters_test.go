@@ -2,7 +2,6 @@ package rabbit_test
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"testing"
 	"time"
@@ -13,7 +12,6 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/stretchr/testify/require"
 
-	"github.com/answerfeed/answerfeed/app/testserver"
 	"github.com/answerfeed/answerfeed/app/transport"
 	"github.com/answerfeed/answerfeed/app/transport/rabbit"
 )
@@ -36,12 +34,12 @@ func hasty(url, p string) rabbit.Config {
 
 // Letters that cannot be stored, for longer than a broker has patience, stay.
 func TestLetters_SurviveDeliveryLimits(t *testing.T) {
-	onEach(t, func(t *testing.T, server *testserver.RabbitMQ, base string) {
+	onEach(t, func(t *testing.T, server *broker, base string) {
 		for name, limit := range map[string]int{"default": -1, "1": 1, "3": 3} {
 			t.Run(name, func(t *testing.T) {
 				p := base + name + "-"
 				if limit >= 0 {
-					policy(t, server, p, "^"+p, fmt.Sprintf(`{"delivery-limit":%d}`, limit))
+					policy(t, server, p, "^"+p, map[string]any{"delivery-limit": limit})
 				}
 				r := migrated(t, hasty(server.URL, p))
 				const n = 5
@@ -77,8 +75,8 @@ func TestLetters_SurviveDeliveryLimits(t *testing.T) {
 
 // Neither do connections that are cut, of a worker that holds letters.
 func TestLetters_SurviveCuts(t *testing.T) {
-	onEach(t, func(t *testing.T, server *testserver.RabbitMQ, p string) {
-		policy(t, server, p, "^"+p, `{"delivery-limit":1}`)
+	onEach(t, func(t *testing.T, server *broker, p string) {
+		policy(t, server, p, "^"+p, map[string]any{"delivery-limit": 1})
 		r := migrated(t, hasty(server.URL, p))
 		const n = 5
 		for range n {
@@ -117,8 +115,8 @@ func backlog(t testing.TB, r *rabbit.Transport) transport.Backlog {
 
 // A message that a broker gives up over its limit comes back, as a suspect.
 func TestMessages_SurviveDeliveryLimits(t *testing.T) {
-	onEach(t, func(t *testing.T, server *testserver.RabbitMQ, p string) {
-		policy(t, server, p, "^"+p, `{"delivery-limit":1}`)
+	onEach(t, func(t *testing.T, server *broker, p string) {
+		policy(t, server, p, "^"+p, map[string]any{"delivery-limit": 1})
 		cfg, log, registry := hasty(server.URL, p), &lines{}, prometheus.NewRegistry()
 		cfg.Logger, cfg.Registry = log.logger(), registry
 		r := migrated(t, cfg)
@@ -159,7 +157,7 @@ func TestMessages_SurviveDeliveryLimits(t *testing.T) {
 // What the broker gives up for another reason is a letter that says so, and
 // can be sent back.
 func TestBrokersLetters_SayWhy(t *testing.T) {
-	onEach(t, func(t *testing.T, server *testserver.RabbitMQ, p string) {
+	onEach(t, func(t *testing.T, server *broker, p string) {
 		cfg, log := settings(server.URL, p, noSettings), &lines{}
 		cfg.Logger = log.logger()
 		r := migrated(t, cfg)
@@ -192,7 +190,7 @@ func TestBrokersLetters_SayWhy(t *testing.T) {
 		m := letter("expired", "100 ms")
 		require.NoError(t, r.Publisher().Publish(s.Queue(), m.Copy()), "requeued")
 
-		policy(t, server, p, "^"+queue+"$", `{"max-length":1,"overflow":"drop-head"}`)
+		policy(t, server, p, "^"+queue+"$", map[string]any{"max-length": 1, "overflow": "drop-head"})
 		for range 2 {
 			send(t, ch, p+topic, "", publishing)
 		}

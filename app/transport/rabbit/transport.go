@@ -78,7 +78,10 @@ func New(ctx context.Context, cfg Config) (*Transport, error) {
 // Migrate declares exchanges, queues and bindings.
 func (t *Transport) Migrate(ctx context.Context, subs []transport.Subscription) error {
 	t.know(subs)
-	return t.declareAll(ctx, subs)
+	if err := t.declareAll(ctx, subs); err != nil {
+		return err
+	}
+	return t.checkRights(ctx, subs)
 }
 
 // know remembers subscriptions: what of them is deleted underfoot is declared
@@ -107,7 +110,8 @@ func (t *Transport) delays(s transport.Subscription) []time.Duration {
 	return distinct(append(slices.Clone(s.Delays), t.beyond[t.cfg.Prefix+s.Queue()]...))
 }
 
-// Check reports the first queue of the subscriptions that does not exist.
+// Check reports the first queue of the subscriptions that does not exist, and
+// the first right that is missing.
 func (t *Transport) Check(ctx context.Context, subs []transport.Subscription) error {
 	t.know(subs)
 	for _, s := range subs {
@@ -124,7 +128,7 @@ func (t *Transport) Check(ctx context.Context, subs []transport.Subscription) er
 			}
 		}
 	}
-	return nil
+	return t.checkRights(ctx, subs)
 }
 
 // keep declares the queues again from time to time.

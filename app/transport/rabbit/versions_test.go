@@ -3,9 +3,12 @@ package rabbit_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -47,25 +50,50 @@ func stopVersions() (err error) {
 	return err
 }
 
-// onEach runs a test on each version, all at once, with a prefix of its own.
-func onEach(t *testing.T, test func(t *testing.T, server *testserver.RabbitMQ, prefix string)) {
+// broker is one of them, with its management API, which is quicker than its
+// commands.
+type broker struct {
+	*testserver.RabbitMQ
+	management string // its URL
+}
+
+// onEach runs a test on each version, all at once however few processors there
+// are, since most of it is waiting. Each has a prefix of its own.
+func onEach(t *testing.T, test func(t *testing.T, server *broker, prefix string)) {
 	t.Helper()
+	t.Parallel()
+	var all sync.WaitGroup
 	for name, v := range versions {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, v.get(t), prefix())
+		all.Go(func() {
+			t.Run(name, func(t *testing.T) {
+				server := v.get(t)
+				test(t, &broker{server, fmt.Sprintf("http://guest:guest@127.0.0.1:%d", v.management)}, prefix())
+			})
 		})
 	}
+	all.Wait()
+}
+
+// manage asks the management API for a change.
+func (b *broker) manage(t *testing.T, method, path string, body any) {
+	t.Helper()
+	data, err := json.Marshal(body)
+	require.NoError(t, err)
+	request, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), method, b.management+"/api"+path, bytes.NewReader(data))
+	require.NoError(t, err)
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	text, err := io.ReadAll(response.Body)
+	require.NoError(t, errors.Join(err, response.Body.Close()))
+	require.Less(t, response.StatusCode, 300, "%s %s: %s", method, path, text)
 }
 
 // policy sets one for the queues whose names match, until the test ends.
-func policy(t *testing.T, server *testserver.RabbitMQ, name, pattern, definition string) {
+func policy(t *testing.T, server *broker, name, pattern string, definition map[string]any) {
 	t.Helper()
-	ctl(t, server, "set_policy", name, pattern, definition, "--apply-to", "queues")
-	t.Cleanup(func() {
-		_, err := server.Ctl(context.WithoutCancel(t.Context()), "clear_policy", name)
-		require.NoError(t, err)
-	})
+	path := "/policies/%2f/" + name
+	server.manage(t, http.MethodPut, path, map[string]any{"pattern": pattern, "definition": definition, "apply-to": "queues"})
+	t.Cleanup(func() { server.manage(t, http.MethodDelete, path, nil) })
 }
 
 // lines is a logger that is read.
