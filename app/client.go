@@ -124,6 +124,7 @@ func (c *Client) openTransport(ctx context.Context, cfg config.Transport) (err e
 	if cfg.Kind == config.KindAMQP {
 		queues, err := rabbit.New(ctx, rabbit.Config{
 			URLs:       append([]string{cfg.AMQP.URL}, cfg.AMQP.Failover...),
+			Management: cfg.AMQP.Management,
 			Prefix:     cfg.Prefix,
 			CA:         cfg.AMQP.CA,
 			Cert:       cfg.AMQP.Cert,

@@ -81,6 +81,9 @@ type AMQP struct {
 	URL string `yaml:"url" check:"amqp" secret:"dsn"`
 	// Failover are further nodes of the cluster, tried in turn when the one before does not answer. Defaults to none.
 	Failover []string `yaml:"failover" check:"amqp" secret:"dsn"`
+	// Management is the broker's management API, http:// or https:// with user, password, host and port: where policies
+	// can be seen. Without a user it is that of URL. Defaults to none: policies are not looked at.
+	Management string `yaml:"management" check:"management" secret:"dsn"`
 	// CA, Cert and Key are PEM files for amqps: who signed the broker's certificate (default: the system's), and the
 	// worker's own certificate. Default to none.
 	CA   string `yaml:"ca"`

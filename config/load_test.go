@@ -241,7 +241,8 @@ func TestEveryKeyInAFile(t *testing.T) {
 			},
 			AMQP: config.AMQP{
 				URL: "amqps://feed:s3cret@mq.example.org:5671/feed", Failover: []string{"amqps://feed:s3cret@mq2.example.org:5671/feed"},
-				CA: "ca.pem", Cert: "worker.pem", Key: "worker.key", ServerName: "mq", Heartbeat: 10 * time.Second,
+				Management: "https://feed:s3cret@mq.example.org:15671",
+				CA:         "ca.pem", Cert: "worker.pem", Key: "worker.key", ServerName: "mq", Heartbeat: 10 * time.Second,
 				ConnectTimeout: time.Minute, Name: "feed worker",
 			},
 		},
@@ -264,7 +265,7 @@ func TestEveryKeyInAFile(t *testing.T) {
 		}
 		require.Equal(t, config.SourceFile, origin.Source, key)
 	}
-	require.Equal(t, config.Origin{Source: config.SourceFile, File: "testdata/good_full.yaml", Line: 64, Column: 11}, loaded.Origins["web.listen"])
+	require.Equal(t, config.Origin{Source: config.SourceFile, File: "testdata/good_full.yaml", Line: 65, Column: 11}, loaded.Origins["web.listen"])
 }
 
 // A declaration's defaults go before the general ones, and its options are not written to.

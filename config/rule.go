@@ -95,6 +95,8 @@ func namedCheck(name string) func(string) error {
 		return checkDSN
 	case "amqp":
 		return checkAMQP
+	case "management":
+		return checkManagement
 	case "webhook":
 		return checkWebhook
 	}
@@ -143,6 +145,17 @@ func checkAMQP(s string) error {
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "amqp" && u.Scheme != "amqps" || u.Hostname() == "" {
 		return errors.New("must be a URL such as amqp://user:password@host:5672/")
+	}
+	return nil
+}
+
+func checkManagement(s string) error {
+	if s == "" {
+		return nil
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+		return errors.New("must be a URL such as http://user:password@host:15672")
 	}
 	return nil
 }

@@ -38,6 +38,8 @@ func example(t *testing.T, n *node) string {
 		return "host=db"
 	case "transport.amqp.url", "transport.amqp.failover":
 		return "amqps://mq/"
+	case "transport.amqp.management":
+		return "http://mq:15672"
 	case "alerts.url":
 		return "https://text/" // allow_hosts holds "text"
 	case "web.listen":

@@ -25,6 +25,10 @@ type Config struct {
 	URLs []string
 	// Prefix is put before each exchange's and queue's name: [a-z0-9_-]{0,32}.
 	Prefix string
+	// Management is http:// or https:// with user, password, host and port of
+	// the management API, where policies can be seen. The user defaults to the
+	// first URL's. Defaults to none.
+	Management string
 	// CA, Cert and Key are PEM files for amqps: who is trusted to have signed
 	// the broker's certificate (default: the system's), and the worker's own
 	// certificate. ServerName is the name that the broker's certificate must
@@ -67,6 +71,11 @@ func (c *Config) complete() error {
 		}
 		if parsed.CACertFile+parsed.CertFile+parsed.KeyFile+parsed.ServerName != "" {
 			return errors.New("a URL names certificates; use ca, cert, key and server_name for them")
+		}
+	}
+	if c.Management != "" {
+		if _, err := newManagement(*c); err != nil {
+			return err
 		}
 	}
 	if !validPrefix.MatchString(c.Prefix) {

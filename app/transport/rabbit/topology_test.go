@@ -1,6 +1,7 @@
 package rabbit
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -85,5 +86,35 @@ func TestDeathOf(t *testing.T) {
 		require.Equal(t, test.found, found, name)
 		require.Equal(t, test.want, d.reason, name)
 		require.Less(t, len(d.text()), 500, name)
+	}
+}
+
+func TestTroublesOfPolicies(t *testing.T) {
+	for name, test := range map[string]struct {
+		kind  queueKind
+		json  string
+		keys  []string
+		loses bool
+	}{
+		"none, on some versions":          {mainQueue, `{"policy":"","effective_policy_definition":[]}`, nil, false},
+		"none, on others":                 {mainQueue, `{"policy":null,"operator_policy":null,"effective_policy_definition":null}`, nil, false},
+		"of no matter":                    {mainQueue, `{"policy":"p","effective_policy_definition":{"max-length":5,"overflow":"reject-publish","queue-leader-locator":"balanced"}}`, nil, false},
+		"a length, and publishers wait":   {mainQueue, `{"policy":"p","effective_policy_definition":{"max-length":5}}`, nil, false},
+		"a length that drops":             {mainQueue, `{"policy":"p","effective_policy_definition":{"max-length":5,"overflow":"drop-head"}}`, []string{"max-length", "overflow"}, true},
+		"a length of a queue of the dead": {deadQueue, `{"policy":"p","effective_policy_definition":{"max-length-bytes":5}}`, []string{"max-length-bytes"}, true},
+		"an operator's":                   {delayQueue, `{"policy":null,"operator_policy":"p","effective_policy_definition":{"expires":5}}`, []string{"expires"}, true},
+		"letters in a circle":             {lettersQueue, `{"policy":"p","effective_policy_definition":{"message-ttl":5}}`, []string{"message-ttl"}, false},
+		"a limit":                         {mainQueue, `{"policy":"p","effective_policy_definition":{"delivery-limit":5}}`, []string{"delivery-limit"}, false},
+		"a limit of a classic queue":      {heldQueue, `{"policy":"p","effective_policy_definition":{"delivery-limit":5}}`, nil, false},
+	} {
+		var p queuePolicy
+		require.NoError(t, json.Unmarshal([]byte(test.json), &p), name)
+		var keys []string
+		for _, trouble := range p.troubles("q", test.kind) {
+			keys = append(keys, trouble.Key)
+			require.Equal(t, "p", trouble.Policy, name)
+			require.Equal(t, test.loses, trouble.Loses, name)
+		}
+		require.Equal(t, test.keys, keys, name)
 	}
 }

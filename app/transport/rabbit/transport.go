@@ -81,7 +81,7 @@ func (t *Transport) Migrate(ctx context.Context, subs []transport.Subscription) 
 	if err := t.declareAll(ctx, subs); err != nil {
 		return err
 	}
-	return t.checkRights(ctx, subs)
+	return t.checkServer(ctx, subs)
 }
 
 // know remembers subscriptions: what of them is deleted underfoot is declared
@@ -128,7 +128,16 @@ func (t *Transport) Check(ctx context.Context, subs []transport.Subscription) er
 			}
 		}
 	}
-	return t.checkRights(ctx, subs)
+	return t.checkServer(ctx, subs)
+}
+
+// checkServer looks at what of the broker's settings the worker depends on.
+func (t *Transport) checkServer(ctx context.Context, subs []transport.Subscription) error {
+	if err := t.checkRights(ctx, subs); err != nil {
+		return err
+	}
+	t.checkPolicies(ctx, subs)
+	return nil
 }
 
 // keep declares the queues again from time to time.
@@ -146,6 +155,7 @@ func (t *Transport) keep(ctx context.Context) {
 		if err := t.declareAll(ctx, all); err != nil && ctx.Err() == nil {
 			t.cfg.Logger.Error("the queues could not be declared again", "error", err)
 		}
+		t.checkPolicies(ctx, all)
 	}
 }
 
