@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/answerfeed/answerfeed/app/database"
+	"github.com/answerfeed/answerfeed/app/event"
 )
 
 const posts = `<?xml version="1.0" encoding="utf-8"?>
@@ -25,12 +26,16 @@ const posts = `<?xml version="1.0" encoding="utf-8"?>
 </posts>
 `
 
+func noSite(file string) string {
+	return file + ": without a site's name its ids are q1, a1 and so on, as every other site's would be; --site NAME keeps them apart\n"
+}
+
 func TestImport(t *testing.T) {
 	here(t)
 	write(t, "Posts.xml", posts)
 	for range 2 {
 		r := worker(t, "import", "stackexchange", "Posts.xml")
-		require.Equal(t, result{exitDone, "", "Posts.xml: 1 questions, 2 answers, 1 other posts passed over; published 3\n"}, r)
+		require.Equal(t, result{exitDone, "", noSite("Posts.xml") + "Posts.xml: 1 questions, 2 answers, 1 other posts passed over; published 3\n"}, r)
 	}
 	all := queues(t)
 	require.EqualValues(t, 2, all["question-added.feed"].Ready)
@@ -75,7 +80,7 @@ func TestImport_BadRowIsToldAndTheOthersGoOut(t *testing.T) {
 	write(t, "Posts.xml", strings.Replace(posts, `Id="2" PostTypeId`, `Id="" PostTypeId`, 1))
 	r := worker(t, "import", "stackexchange", "Posts.xml")
 	require.Equal(t, exitFailed, r.code)
-	require.Regexp(t, `(?m)^Posts\.xml: byte 2\d\d: .+\nPosts\.xml: 1 questions, 1 answers, 1 other posts passed over; published 2\n$`, r.err)
+	require.Regexp(t, `(?m)\nPosts\.xml: byte 2\d\d: .+\nPosts\.xml: 1 questions, 1 answers, 1 other posts passed over; published 2\n$`, r.err)
 }
 
 func TestImport_Options(t *testing.T) {
@@ -87,6 +92,37 @@ func TestImport_Options(t *testing.T) {
 	var payload []byte
 	require.NoError(t, db.Read().QueryRowContext(t.Context(), `SELECT payload FROM queue_messages WHERE CAST(payload AS TEXT) LIKE '%Why?%'`).Scan(&payload))
 	require.Contains(t, string(payload), `"subject":"maths","grade":"school"`)
+}
+
+func TestImport_Sites(t *testing.T) {
+	here(t)
+	require.NoError(t, os.MkdirAll("math.stackexchange.com", 0o700))
+	write(t, "math.stackexchange.com/Posts.xml", posts)
+	write(t, "Posts.xml", strings.Replace(posts, `Title="Why?"`, `Title="Why&#x0E;?"`, 1))
+	r := worker(t, "import", "stackexchange", "math.stackexchange.com/Posts.xml", "Posts.xml")
+	require.Equal(t, result{exitDone, "", `math.stackexchange.com/Posts.xml: ids begin with math.stackexchange.com/
+math.stackexchange.com/Posts.xml: 1 questions, 2 answers, 1 other posts passed over; published 3
+` + noSite("Posts.xml") + `Posts.xml: 1 questions, 2 answers, 1 other posts passed over; published 3
+Posts.xml: replaced 1 characters that XML forbids, the first on line 3
+`}, r)
+	require.Equal(t, exitDone, worker(t, "import", "stackexchange", "--site", "physics", "Posts.xml").code)
+	require.Equal(t, exitDone, worker(t, "import", "stackexchange", "--site", "", "math.stackexchange.com/Posts.xml").code)
+	r = worker(t, "import", "stackexchange", "--site", "A B", "Posts.xml")
+	require.Equal(t, exitUsage, r.code)
+	require.Contains(t, r.err, "check the site: it must be 1 to 64 of a-z")
+	rows, err := open(t).Read().QueryContext(t.Context(), `SELECT CAST(payload AS TEXT) FROM queue_messages WHERE CAST(payload AS TEXT) LIKE '%"title"%' ORDER BY 1`)
+	require.NoError(t, err)
+	defer rows.Close()
+	ids := map[string]int{}
+	for rows.Next() {
+		var payload string
+		require.NoError(t, rows.Scan(&payload))
+		question, err := event.DecodeQuestionAdded([]byte(payload))
+		require.NoError(t, err)
+		ids[question.QuestionID]++
+	}
+	require.NoError(t, rows.Err())
+	require.Equal(t, map[string]int{"math.stackexchange.com/q1": 1, "physics/q1": 1, "q1": 2}, ids)
 }
 
 func open(t *testing.T) *database.DB {

@@ -1,9 +1,6 @@
 package event
 
-import (
-	"crypto/sha256"
-	"time"
-)
+import "time"
 
 // DecodeQuestionAdded reads the payload of a question-added message. The error is an *Error.
 func DecodeQuestionAdded(payload []byte) (QuestionAdded, error) {
@@ -42,7 +39,7 @@ func decodeQuestionAdded(payload []byte, now time.Time) (QuestionAdded, error) {
 	if err := decode(payload, now, e.fields()); err != nil {
 		return QuestionAdded{}, err
 	}
-	e.Digest = sha256.Sum256(payload)
+	e.Digest = digest(payload, e.CopiedAt)
 	return e, nil
 }
 
@@ -51,7 +48,7 @@ func decodeAnswerAdded(payload []byte, now time.Time) (AnswerAdded, error) {
 	if err := decode(payload, now, e.fields()); err != nil {
 		return AnswerAdded{}, err
 	}
-	e.Digest = sha256.Sum256(payload)
+	e.Digest = digest(payload, e.CopiedAt)
 	return e, nil
 }
 
@@ -60,7 +57,7 @@ func decodeAnswerRemoved(payload []byte, now time.Time) (AnswerRemoved, error) {
 	if err := decode(payload, now, e.fields()); err != nil {
 		return AnswerRemoved{}, err
 	}
-	e.Digest = sha256.Sum256(payload)
+	e.Digest = digest(payload, time.Time{})
 	return e, nil
 }
 

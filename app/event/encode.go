@@ -7,7 +7,7 @@ import (
 )
 
 // Encode returns the event as its canonical payload: one line, members in the order of the contract, optional ones left out when
-// empty, occurred_at in UTC with six decimals. The same event always gives the same bytes. The error is an *Error.
+// empty, times in UTC with six decimals. The same event always gives the same bytes. The error is an *Error.
 func (e QuestionAdded) Encode() ([]byte, error) { return encode(time.Now(), e.fields()) }
 
 // Encode returns the event as its canonical payload, as QuestionAdded's does. The error is an *Error.
@@ -19,7 +19,7 @@ func (e AnswerRemoved) Encode() ([]byte, error) { return encode(time.Now(), e.fi
 func encode(now time.Time, fields []field) ([]byte, error) {
 	payload := append(make([]byte, 0, 512), '{')
 	for _, f := range fields {
-		if f.kind != moment && *f.text == "" && !f.required {
+		if !f.required && f.empty() {
 			continue
 		}
 		if err := f.check(now); err != nil {
@@ -43,6 +43,13 @@ func encode(now time.Time, fields []field) ([]byte, error) {
 		return nil, tooLarge("", fmt.Sprintf("larger than %d bytes", MaxPayload))
 	}
 	return payload, nil
+}
+
+func (f *field) empty() bool {
+	if f.kind == moment {
+		return f.time.IsZero()
+	}
+	return *f.text == ""
 }
 
 // check reports what decoding would refuse.

@@ -24,10 +24,12 @@ const (
 	MaxMetadataKey = 128      // one metadata key
 )
 
-// Digest is the SHA-256 of a payload as it came, byte for byte. Registers break ties in time by it.
+// Digest decides between two versions of one time. It is the SHA-256 of the payload as it came, byte for byte; of an event with CopiedAt
+// it is that time and a part of the SHA-256, so that the later copy counts.
 type Digest [32]byte
 
-// QuestionAdded says that a question was asked, or that its text changed: the later event of one QuestionID replaces the earlier.
+// QuestionAdded says that a question was asked, or that its text changed: the later event of one QuestionID replaces the earlier. An
+// event that has EditedAt says both at once.
 type QuestionAdded struct {
 	QuestionID string    // 1 to 128 bytes
 	Title      string    // plain text, to 300 characters
@@ -36,6 +38,8 @@ type QuestionAdded struct {
 	Grade      string    // 1 to 64 characters
 	AuthorID   string    // 1 to 128 bytes; "" when the author is unknown
 	OccurredAt time.Time // UTC, whole microseconds
+	EditedAt   time.Time // when the text last changed, UTC, whole microseconds; zero: at OccurredAt
+	CopiedAt   time.Time // when the text was copied from where it is kept, UTC, whole microseconds; zero: it is no copy
 	EventID    string    // 1 to 128 bytes; "" when the producer set none
 	Digest     Digest    // set by decoding, passed over by Encode
 }
@@ -47,6 +51,8 @@ type AnswerAdded struct {
 	AuthorID   string    // 1 to 128 bytes; "" when the author is unknown
 	Excerpt    string    // plain text, to 1,000 characters; "" when absent
 	OccurredAt time.Time // UTC, whole microseconds
+	EditedAt   time.Time // when the text last changed, UTC, whole microseconds; zero: at OccurredAt
+	CopiedAt   time.Time // when the text was copied from where it is kept, UTC, whole microseconds; zero: it is no copy
 	EventID    string    // 1 to 128 bytes; "" when the producer set none
 	Digest     Digest    // set by decoding, passed over by Encode
 }
@@ -74,6 +80,8 @@ func (e *QuestionAdded) fields() []field {
 		{name: "grade", kind: label, required: true, text: &e.Grade},
 		{name: "author_id", kind: identifier, text: &e.AuthorID},
 		{name: "occurred_at", kind: moment, required: true, time: &e.OccurredAt},
+		{name: "edited_at", kind: moment, time: &e.EditedAt},
+		{name: "copied_at", kind: moment, time: &e.CopiedAt},
 		{name: keyEventID, kind: identifier, text: &e.EventID},
 	}
 }
@@ -85,6 +93,8 @@ func (e *AnswerAdded) fields() []field {
 		{name: "author_id", kind: identifier, text: &e.AuthorID},
 		{name: "excerpt", kind: excerpt, text: &e.Excerpt},
 		{name: "occurred_at", kind: moment, required: true, time: &e.OccurredAt},
+		{name: "edited_at", kind: moment, time: &e.EditedAt},
+		{name: "copied_at", kind: moment, time: &e.CopiedAt},
 		{name: keyEventID, kind: identifier, text: &e.EventID},
 	}
 }

@@ -60,6 +60,11 @@ var goldens = map[string]struct {
 	"answer-added-minimal.json": {TopicAnswerAdded, AnswerAdded{
 		AnswerID: "a8", QuestionID: "q1", OccurredAt: time.Date(2026, time.March, 1, 0, 0, 1, 0, time.UTC),
 	}},
+	"question-added-copied.json": {TopicQuestionAdded, QuestionAdded{
+		QuestionID: "math.stackexchange.com/q1", Title: "Why is 0.999… equal to 1?", Subject: "mathematics", Grade: "high school",
+		OccurredAt: time.Date(2026, time.February, 27, 0, 0, 0, 0, time.UTC), EditedAt: time.Date(2026, time.February, 28, 0, 0, 0, 0, time.UTC),
+		CopiedAt: time.Date(2026, time.March, 1, 0, 0, 0, 1000, time.UTC),
+	}},
 	"answer-removed.json": {TopicAnswerRemoved, AnswerRemoved{
 		AnswerID: "a7", QuestionID: "q1", Reason: "taken back by its author", EventID: "removal-7",
 		OccurredAt: time.Date(2026, time.March, 2, 12, 0, 0, 0, time.UTC), // as far ahead of noon as is allowed

@@ -27,6 +27,10 @@ func microTime() *rapid.Generator[time.Time] {
 	})
 }
 
+func optionalTime() *rapid.Generator[time.Time] {
+	return rapid.OneOf(rapid.Just(time.Time{}), microTime())
+}
+
 func anyEvent() *rapid.Generator[encoder] {
 	return rapid.OneOf(
 		rapid.Custom(func(t *rapid.T) encoder {
@@ -34,12 +38,14 @@ func anyEvent() *rapid.Generator[encoder] {
 				QuestionID: requiredID().Draw(t, "question"), Title: text(0, 300, -1).Draw(t, "title"), Excerpt: text(0, 1000, -1).Draw(t, "excerpt"),
 				Subject: text(1, 64, -1).Draw(t, "subject"), Grade: text(1, 64, -1).Draw(t, "grade"), AuthorID: optionalID().Draw(t, "author"),
 				OccurredAt: microTime().Draw(t, "at"), EventID: optionalID().Draw(t, "event"),
+				EditedAt: optionalTime().Draw(t, "edited"), CopiedAt: optionalTime().Draw(t, "copied"),
 			}
 		}),
 		rapid.Custom(func(t *rapid.T) encoder {
 			return AnswerAdded{
 				AnswerID: requiredID().Draw(t, "answer"), QuestionID: requiredID().Draw(t, "question"), AuthorID: optionalID().Draw(t, "author"),
 				Excerpt: text(0, 1000, -1).Draw(t, "excerpt"), OccurredAt: microTime().Draw(t, "at"), EventID: optionalID().Draw(t, "event"),
+				EditedAt: optionalTime().Draw(t, "edited"), CopiedAt: optionalTime().Draw(t, "copied"),
 			}
 		}),
 		rapid.Custom(func(t *rapid.T) encoder {

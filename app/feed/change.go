@@ -21,7 +21,7 @@ type change struct {
 func questionAdded(e event.QuestionAdded) change {
 	at := micros(e.OccurredAt)
 	return change{questionID: e.QuestionID, question: question{
-		known: true, askedAt: at, version: event.Version{At: at, Digest: e.Digest},
+		known: true, askedAt: at, version: e.Version(),
 		title: e.Title, excerpt: e.Excerpt, subject: e.Subject, grade: e.Grade, authorID: e.AuthorID,
 	}}
 }
@@ -29,7 +29,7 @@ func questionAdded(e event.QuestionAdded) change {
 func answerAdded(e event.AnswerAdded) change {
 	at := micros(e.OccurredAt)
 	return change{questionID: e.QuestionID, answerID: e.AnswerID, answer: answer{
-		life: live, answeredAt: at, version: event.Version{At: at, Digest: e.Digest},
+		life: live, answeredAt: at, version: e.Version(),
 		authorID: e.AuthorID, excerpt: e.Excerpt,
 	}}
 }

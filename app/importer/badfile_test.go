@@ -23,9 +23,12 @@ var badFiles = map[string]struct {
 	"plain text":               {"Dear reader,\n", "read posts at byte 0: text outside <posts>", 0},
 	"text after the mark":      {"\ufeffDear <posts></posts>", "read posts at byte 3: text outside <posts>", 0},
 	"JSON":                     {`{"posts":[]}`, "read posts at byte 0: text outside <posts>", 0},
-	"gzip":                     {"\x1f\x8b\x08\x00\x00", "read posts at byte 5: XML syntax error on line 1: illegal character code U+001F", 0},
-	"UTF-16":                   {"\xff\xfe<\x00p\x00", "read posts at byte 2: XML syntax error on line 1: invalid UTF-8", 0},
-	"another encoding":         {`<?xml version="1.0" encoding="latin1"?><posts/>`, `read posts at byte 39: xml: encoding "latin1" declared but Decoder.CharsetReader is nil`, 0},
+	"gzip":                     {"\x1f\x8b\x08\x00\x00", "read posts at byte 0: the file is compressed; unpack it, and name the Posts.xml that comes out", 0},
+	"7z":                       {"7z\xbc\xaf\x27\x1c\x00\x04", "read posts at byte 0: the file is compressed; unpack it, and name the Posts.xml that comes out", 0},
+	"bytes of no kind":         {"\x01\x02\xfe\xff<posts/>", "read posts at byte 0: text outside <posts>", 0},
+	"UTF-16, truncated":        {"\xff\xfe<\x00p\x00o", "read posts at byte 7: XML syntax error on line 1: unexpected EOF", 0},
+	"UTF-32":                   {"\xff\xfe\x00\x00<\x00\x00\x00", "read posts at byte 0: the file is UTF-32; convert it to UTF-8", 0},
+	"another encoding":         {`<?xml version="1.0" encoding="latin1"?><posts/>`, `read posts at byte 39: xml: opening charset "latin1": the file says that its encoding is "latin1"; convert it to UTF-8`, 0},
 	"another root":             {`<?xml version="1.0"?><comments><row Id="1"/></comments>`, "read posts at byte 21: the file is not one <posts> element", 0},
 	"HTML":                     {"<!DOCTYPE html><html></html>", "read posts at byte 15: the file is not one <posts> element", 0},
 	"two roots":                {"<posts>" + goodRow + "</posts><posts/>", "read posts at byte 99: the file is not one <posts> element", 1},
@@ -35,10 +38,8 @@ var badFiles = map[string]struct {
 	"truncated after a mark":   {"\ufeff<posts>" + goodRow[:20], "read posts at byte 30: XML syntax error on line 1: unexpected EOF", 0},
 	"wrong end tag":            {"<posts>" + goodRow + "</post>", "read posts at byte 98: XML syntax error on line 1: element <posts> closed by </post>", 1},
 	"unknown entity":           {`<posts><row Title="&nbsp;"/></posts>`, "read posts at byte 25: XML syntax error on line 1: invalid character entity &nbsp;", 0},
-	"invalid UTF-8":            {"<posts><row Title=\"\xff\"/></posts>", "read posts at byte 21: XML syntax error on line 1: invalid UTF-8", 0},
-	"NUL":                      {"<posts><row Title=\"\x00\"/></posts>", "read posts at byte 21: XML syntax error on line 1: illegal character code U+0000", 0},
 	"100,000 levels":           {"<posts>" + strings.Repeat("<a>", 100_000), "read posts at byte 196: elements nested deeper than 64 levels", 0},
-	"a row of 5 MiB":           {"<posts>" + goodRow + `<row Body="` + strings.Repeat("x", 5<<20) + `"/></posts>`, "read posts at byte 4194395: a row or text of more than 4194304 bytes", 1},
+	"a row of 5 MiB":           {"<posts>" + goodRow + `<row ` + strings.Repeat("x", 5<<20) + `=""/></posts>`, "read posts at byte 4194395: a row or text of more than 4194304 bytes", 1},
 	"5 MiB without an element": {strings.Repeat(" ", 5<<20), "read posts at byte 4194304: a row or text of more than 4194304 bytes", 0},
 }
 
@@ -47,6 +48,7 @@ func TestABadFileIsAnErrorThatNamesTheByte(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, counts, err := collect(strings.NewReader(bad.file), Options{})
 			require.EqualError(t, err, bad.want)
+			counts.Replaced, counts.ReplacedLine = 0, 0
 			require.Equal(t, Counts{Questions: bad.questions}, counts)
 		})
 	}

@@ -1,6 +1,8 @@
 package importer
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -22,7 +24,7 @@ const (
 
 // post holds the attributes of a <row> that events are made of, as they stand in the file; "" when absent.
 type post struct {
-	kind, id, parent, owner, created, title, tags, body string
+	kind, id, parent, owner, created, edited, title, tags, body string
 }
 
 func newPost(attributes []xml.Attr) *post {
@@ -39,6 +41,8 @@ func newPost(attributes []xml.Attr) *post {
 			p.owner = a.Value
 		case "CreationDate":
 			p.created = a.Value
+		case "LastEditDate":
+			p.edited = a.Value
 		case "Title":
 			p.title = a.Value
 		case "Tags":
@@ -51,7 +55,7 @@ func newPost(attributes []xml.Attr) *post {
 }
 
 func (p *post) question(o Options) (Event, error) {
-	at, err := p.check()
+	at, edited, err := p.check()
 	if err != nil {
 		return Event{}, err
 	}
@@ -61,15 +65,17 @@ func (p *post) question(o Options) (Event, error) {
 	}
 	tags := tagNames(p.tags)
 	question := event.QuestionAdded{
-		QuestionID: "q" + p.id,
+		QuestionID: o.id("q" + p.id),
 		Title:      heading,
 		Excerpt:    excerpt(p.body),
 		Subject:    subject(tags, o),
 		Grade:      grade(tags, o),
-		AuthorID:   p.owner,
+		AuthorID:   o.id(p.owner),
 		OccurredAt: at,
-		EventID:    "se-question-" + p.id,
+		EditedAt:   edited,
 	}
+	question.EventID = o.eventID("question", p.id, edited, question.Title, question.Excerpt, question.Subject, question.Grade)
+	question.CopiedAt = o.CopiedAt
 	payload, err := question.Encode()
 	if err != nil {
 		return Event{}, fmt.Errorf("encode question: %w", err)
@@ -77,8 +83,8 @@ func (p *post) question(o Options) (Event, error) {
 	return Event{Topic: event.TopicQuestionAdded, Payload: payload, ID: question.EventID}, nil
 }
 
-func (p *post) answer() (Event, error) {
-	at, err := p.check()
+func (p *post) answer(o Options) (Event, error) {
+	at, edited, err := p.check()
 	if err != nil {
 		return Event{}, err
 	}
@@ -86,13 +92,15 @@ func (p *post) answer() (Event, error) {
 		return Event{}, errors.New("attribute ParentId: missing or not a number")
 	}
 	answer := event.AnswerAdded{
-		AnswerID:   "a" + p.id,
-		QuestionID: "q" + p.parent,
-		AuthorID:   p.owner,
+		AnswerID:   o.id("a" + p.id),
+		QuestionID: o.id("q" + p.parent),
+		AuthorID:   o.id(p.owner),
 		Excerpt:    excerpt(p.body),
 		OccurredAt: at,
-		EventID:    "se-answer-" + p.id,
+		EditedAt:   edited,
 	}
+	answer.EventID = o.eventID("answer", p.id, edited, answer.Excerpt)
+	answer.CopiedAt = o.CopiedAt
 	payload, err := answer.Encode()
 	if err != nil {
 		return Event{}, fmt.Errorf("encode answer: %w", err)
@@ -100,16 +108,48 @@ func (p *post) answer() (Event, error) {
 	return Event{Topic: event.TopicAnswerAdded, Payload: payload, ID: answer.EventID}, nil
 }
 
-// check judges what questions and answers share, and returns the post's time. CreationDate has no zone: it is UTC.
-func (p *post) check() (time.Time, error) {
+// check judges what questions and answers share, and returns when the post was written and last edited: zero if never.
+func (p *post) check() (at, edited time.Time, err error) {
 	if !isNumber(p.id) {
-		return time.Time{}, errors.New("attribute Id: missing or not a number")
+		return at, edited, errors.New("attribute Id: missing or not a number")
 	}
-	at, err := time.Parse("2006-01-02T15:04:05", p.created) // takes decimals too
-	if err != nil {
-		return time.Time{}, errors.New("attribute CreationDate: missing or not a time") // err quotes the file
+	if at, err = moment(p.created); err != nil {
+		return at, edited, errors.New("attribute CreationDate: missing or not a time") // err quotes the file
 	}
-	return at, nil
+	if p.edited == "" {
+		return at, edited, nil
+	}
+	if edited, err = moment(p.edited); err != nil {
+		return at, edited, errors.New("attribute LastEditDate: not a time")
+	}
+	return at, edited, nil
+}
+
+// moment reads a date of the dump, which has no zone: it is UTC.
+func moment(text string) (time.Time, error) {
+	return time.Parse("2006-01-02T15:04:05", text) // takes decimals too
+}
+
+// id is that of a post or author, in the site's name.
+func (o Options) id(of string) string {
+	if o.Site == "" || of == "" {
+		return of
+	}
+	return o.Site + "/" + of
+}
+
+// eventID names a version of a post, the same at every import of it. An edit is another event: its date is in the name, and a part of the
+// hash of its text, since a site may change a text without a new date.
+func (o Options) eventID(kind, post string, edited time.Time, texts ...string) string {
+	id := "se-" + kind + "-" + post
+	if o.Site != "" {
+		id = "se-" + o.Site + "-" + kind + "-" + post
+	}
+	if edited.IsZero() {
+		return id
+	}
+	sum := sha256.Sum256([]byte(strings.Join(texts, "\x00")))
+	return id + "-" + edited.Format("20060102T150405.000") + "-" + hex.EncodeToString(sum[:4])
 }
 
 func isNumber(s string) bool {

@@ -1,7 +1,6 @@
 package importer
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/xml"
 	"errors"
@@ -18,6 +17,8 @@ var errTokenTooLong = fmt.Errorf("a row or text of more than %d bytes", maxToken
 
 // StackExchange reads a Stack Exchange Posts.xml from r and hands each question and answer to yield, in the order of the file.
 //
+// The file is UTF-8 or UTF-16, with or without a byte order mark. Characters that XML forbids are replaced: see Counts.Replaced.
+//
 // It stops at the first error of yield or of the file: not XML, no <posts>, truncated, unreadable. The error names the byte, and
 // wraps yield's. Rows that are XML but cannot be an event stop nothing: see Counts.Bad. Counts is right on error too: what it
 // counts, yield has taken.
@@ -26,14 +27,18 @@ func StackExchange(r io.Reader, o Options, yield func(Event) error) (Counts, err
 	if err := o.check(); err != nil {
 		return counts, err
 	}
-	in := &input{r: bufio.NewReaderSize(r, 64<<10)}
-	in.skipByteOrderMark()
+	in, err := newInput(r)
+	if err != nil {
+		return counts, fmt.Errorf("read posts at byte 0: %w", err)
+	}
 	decoder := xml.NewDecoder(in)
+	decoder.CharsetReader = charset
 	depth, ended := 0, false
 	for {
 		in.left = maxToken
-		offset := in.start + decoder.InputOffset()
+		offset := in.offset(decoder.InputOffset())
 		token, err := decoder.Token()
+		counts.Replaced, counts.ReplacedLine = in.replaced, in.firstReplaced
 		if errors.Is(err, io.EOF) && ended {
 			return counts, nil
 		}
@@ -41,7 +46,7 @@ func StackExchange(r io.Reader, o Options, yield func(Event) error) (Counts, err
 			return counts, fmt.Errorf("read posts at byte %d: the file ends before <posts>", offset)
 		}
 		if err != nil {
-			return counts, fmt.Errorf("read posts at byte %d: %w", in.start+decoder.InputOffset(), err)
+			return counts, fmt.Errorf("read posts at byte %d: %w", in.offset(decoder.InputOffset()), err)
 		}
 		switch token := token.(type) {
 		case xml.StartElement:
@@ -80,7 +85,7 @@ func (c *Counts) row(attributes []xml.Attr, offset int64, o Options, yield func(
 		e, err = p.question(o)
 		taken = &c.Questions
 	case "2":
-		e, err = p.answer()
+		e, err = p.answer(o)
 		taken = &c.Answers
 	case "":
 		err = errors.New("attribute PostTypeId: missing")

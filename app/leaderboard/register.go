@@ -50,7 +50,7 @@ type change struct {
 
 func answerAdded(e event.AnswerAdded) change {
 	return change{key{e.QuestionID, e.AnswerID}, answer{
-		life: live, version: event.Version{At: e.OccurredAt.UnixMicro(), Digest: e.Digest}, authorID: e.AuthorID,
+		life: live, version: e.Version(), authorID: e.AuthorID,
 	}}
 }
 

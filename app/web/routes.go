@@ -16,16 +16,17 @@ const contentPolicy = "default-src 'none'; style-src 'self'; img-src 'self'; " +
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 
+	// An id may hold slashes, as those of an imported site do. Links escape them; people may not.
 	page := func(path string, h handler) { get(mux, path, s.errorPage, h) }
 	page("/{$}", s.feedPage)
-	page("/questions/{id}", s.questionPage)
+	page("/questions/{id...}", s.questionPage)
 	page("/leaderboard", s.leaderboardPage)
 	page("/assets/{name}", s.asset)
 	mux.Handle("/", unknown(s.errorPage))
 
 	api := func(path string, h handler) { get(mux, path, s.errorJSON, h) }
 	api("/api/feed", s.apiFeed)
-	api("/api/questions/{id}", s.apiQuestion)
+	api("/api/questions/{id...}", s.apiQuestion)
 	api("/api/subjects", s.apiSubjects)
 	api("/api/leaderboard", s.apiLeaderboard)
 	api("/api/backlog", s.apiBacklog)
