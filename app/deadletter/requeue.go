@@ -119,20 +119,21 @@ func (s *sender) send(ctx context.Context, letters []*Letter, refuse func(string
 		letters := queues[name]
 		slices.SortFunc(letters, func(a, b *Letter) int { return cmp.Compare(a.ID, b.ID) })
 		err := s.desk.publish(ctx, name, letters...)
-		if err == nil {
-			s.failed = false
-			for _, l := range letters {
-				sent = append(sent, l.ID)
-			}
-			continue
-		}
-		if errors.Is(err, transport.ErrNoQueue) {
-			for _, l := range letters {
+		var unsure []*Letter
+		for i, err := range transport.Outcomes(err, len(letters)) {
+			l := letters[i]
+			switch {
+			case err == nil:
+				sent, s.failed = append(sent, l.ID), false
+			case errors.Is(err, transport.ErrNoQueue):
 				refuse(l.ID, fmt.Errorf("%w to %s: the handler is no longer there", transport.ErrNoQueue, name))
+			case errors.Is(err, transport.ErrUnpublishable), errors.Is(err, transport.ErrRefused):
+				refuse(l.ID, err)
+			default:
+				unsure = append(unsure, l)
 			}
-			continue
 		}
-		more, err := s.singly(ctx, name, letters, refuse)
+		more, err := s.singly(ctx, name, unsure, refuse)
 		sent = append(sent, more...)
 		if err != nil {
 			return sent, err

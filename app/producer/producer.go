@@ -81,9 +81,10 @@ func (p *Producer) Add(ctx context.Context, item Item) error {
 	return p.Flush(ctx)
 }
 
-// Flush publishes what was gathered. Items for a topic that nobody listens to
-// are refused, and the others go out. Any other failure refuses the items of
-// its topic and is returned.
+// Flush publishes what was gathered. Items that cannot be published, whose
+// topic nobody listens to, or whose queue takes nothing are refused, and the
+// others go out. Any other failure refuses the items that it concerns and is
+// returned.
 func (p *Producer) Flush(ctx context.Context) error {
 	topics := map[string][]Item{}
 	for _, item := range p.pending {
@@ -105,17 +106,22 @@ func (p *Producer) Flush(ctx context.Context) error {
 			err := p.pub.Publish(topic, msgs...)
 			mu.Lock()
 			defer mu.Unlock()
-			if err == nil {
-				p.published += len(items)
-				return
+			fatal := false
+			for i, err := range transport.Outcomes(err, len(items)) {
+				switch {
+				case err == nil:
+					p.published++
+					continue
+				case errors.Is(err, transport.ErrNoQueue):
+					err = fmt.Errorf("%w to %q", transport.ErrNoQueue, topic)
+				case errors.Is(err, transport.ErrUnpublishable), errors.Is(err, transport.ErrRefused):
+				default:
+					fatal = true
+				}
+				p.refused(items[i], err)
 			}
-			if errors.Is(err, transport.ErrNoQueue) {
-				err = fmt.Errorf("%w to %q", transport.ErrNoQueue, topic)
-			} else {
+			if fatal {
 				errs = append(errs, err)
-			}
-			for _, item := range items {
-				p.refused(item, err)
 			}
 		})
 	}

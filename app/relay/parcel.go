@@ -38,6 +38,8 @@ type outcome struct {
 	parcel
 	err    error
 	unsent bool // it goes back as it was: err, if any, is that the transport is away
+	own    bool // err is the one row's own fault
+	part   bool // others of the parcel had another outcome
 }
 
 // alone is the number of tries from which on a row is sent by itself.
@@ -47,10 +49,18 @@ const alone = 3
 // vain, the fewer, so that one that can never be published is soon alone.
 func together(tries int) int { return max(1, claimRows>>(alone*tries)) }
 
+// setAside is the least pause of a row that cannot be published for its own
+// fault: only another setting of the broker mends that.
+const setAside = 30 * time.Second
+
 // retryIn is the pause after so many tries and one more: doubling, with
 // jitter, up to 5 min.
-func retryIn(tries int) time.Duration {
-	d := min(500*time.Millisecond<<min(tries, 16), 5*time.Minute)
+func (o outcome) retryIn() time.Duration {
+	d := 500 * time.Millisecond << min(o.tries, 16)
+	if o.own {
+		d = max(d, setAside)
+	}
+	d = min(d, 5*time.Minute)
 	return d + rand.N(d/4)
 }
 
@@ -93,15 +103,45 @@ func (r *Relay) send(p parcel, deadline time.Time) {
 		msgs[i] = row.message
 		msgs[i].SetContext(ctx)
 	}
-	o := outcome{parcel: p, err: r.opts.Transport.Publisher().Publish(p.topic, msgs...)}
-	if o.err != nil && !errors.Is(o.err, transport.ErrNoQueue) {
-		// Whose fault is it? A transport that answers could have taken it.
-		o.unsent = r.askTransport() != nil
+	for _, o := range r.outcomesOf(p, r.opts.Transport.Publisher().Publish(p.topic, msgs...)) {
+		r.outcomes <- o
 	}
-	if o.err == nil {
+}
+
+// outcomesOf divides a parcel by what became of its rows: those that are sent,
+// those that are at fault themselves, and the rest.
+func (r *Relay) outcomesOf(p parcel, err error) []outcome {
+	var all []outcome
+	sent, rest := parcel{p.topic, p.tries, nil}, parcel{p.topic, p.tries, nil}
+	var why error
+	for i, err := range transport.Outcomes(err, len(p.rows)) {
+		it := p.rows[i]
+		switch {
+		case err == nil:
+			sent.rows = append(sent.rows, it)
+		case errors.Is(err, transport.ErrUnpublishable):
+			all = append(all, outcome{parcel: parcel{p.topic, p.tries, []row{it}}, err: err, own: true})
+		default:
+			rest.rows, why = append(rest.rows, it), err
+		}
+	}
+	if len(sent.rows) > 0 {
 		crash.At(crash.Relayed)
+		all = append(all, outcome{parcel: sent})
 	}
-	r.outcomes <- o
+	if len(rest.rows) > 0 {
+		all = append(all, outcome{parcel: rest, err: why, unsent: !ofTopic(why) && r.askTransport() != nil})
+	}
+	for i := range all {
+		all[i].part = len(all) > 1
+	}
+	return all
+}
+
+// ofTopic says that an error is the topic's. Of any other one asks whose fault
+// it is: a transport that answers could have taken the row.
+func ofTopic(err error) bool {
+	return errors.Is(err, transport.ErrNoQueue) || errors.Is(err, transport.ErrRefused) || errors.Is(err, transport.ErrForbidden)
 }
 
 // take notes what became of a parcel.
@@ -114,10 +154,10 @@ func (r *Relay) take(o outcome) {
 	switch n := float64(len(o.rows)); {
 	case o.err == nil:
 		r.metrics.relayed.Add(n)
-		if o.tries >= alone {
-			delete(r.told, o.rows[0].id)
+		for _, row := range o.rows {
+			delete(r.told, row.id)
 		}
-		if r.topics.published(o.topic, o.tries == 0) {
+		if !o.part && r.topics.published(o.topic, o.tries == 0) {
 			r.scan.rewind()
 			r.lookAt = time.Time{}
 		}
@@ -126,14 +166,27 @@ func (r *Relay) take(o outcome) {
 		r.lost(o.err)
 	default:
 		r.metrics.failed.Add(n)
-		if o.tries == 0 {
+		switch {
+		case o.own:
+			r.topics.unknown(o.topic)
+			r.tell(o)
+		case o.tries == 0:
 			r.topics.failed(o.topic, o.err)
-		} else if row := o.rows[0]; o.tries >= alone && r.topics.ailing[o.topic] == nil && !r.told[row.id] {
-			r.told[row.id] = true
-			r.opts.Logger.Error("an event cannot be published; it stays in the outbox, the others of its topic pass",
-				"topic", o.topic, "id", row.id, "uuid", row.message.UUID, "error", o.err)
+		case o.tries >= alone && r.topics.ailing[o.topic] == nil:
+			r.tell(o)
 		}
 	}
+}
+
+// tell logs, once, that a row cannot be published.
+func (r *Relay) tell(o outcome) {
+	row := o.rows[0]
+	if r.told[row.id] {
+		return
+	}
+	r.told[row.id] = true
+	r.opts.Logger.Error("an event cannot be published; it stays in the outbox, the others of its topic pass",
+		"topic", o.topic, "id", row.id, "uuid", row.message.UUID, "error", o.err)
 }
 
 // maxBad is how much is kept of metadata that cannot be read.

@@ -140,7 +140,7 @@ func (r *Relay) settle(ctx context.Context, tx *sql.Tx) error {
 		default:
 			var ids idList
 			ids.add(o.rows)
-			_, err := tx.StmtContext(ctx, r.statements.putOff).ExecContext(ctx, ids.json(), r.token, retryIn(o.tries).Microseconds(), why(o.err))
+			_, err := tx.StmtContext(ctx, r.statements.putOff).ExecContext(ctx, ids.json(), r.token, o.retryIn().Microseconds(), why(o.err))
 			if err != nil {
 				return err
 			}

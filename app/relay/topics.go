@@ -2,13 +2,17 @@ package relay
 
 import (
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"time"
+
+	"github.com/answerfeed/answerfeed/app/transport"
 )
 
 // restFor is the first pause of a topic that cannot be published to, doubling
-// up to maxRest.
-const restFor, maxRest = 500 * time.Millisecond, 5 * time.Second
+// up to maxRest, or up to maxRefusedRest when one of its queues refuses: the
+// others may have each probe twice.
+const restFor, maxRest, maxRefusedRest = 500 * time.Millisecond, 5 * time.Second, 2 * time.Minute
 
 // topics remembers which topics cannot be published to: nobody listens, or
 // their queue takes nothing, or too slowly. Their rows stay where they are,
@@ -65,7 +69,11 @@ func (t *topics) failed(topic string, err error) {
 	case !a.probing: // sent before it was known
 		return
 	default:
-		a.rest = min(2*a.rest, maxRest)
+		most := maxRest
+		if errors.Is(err, transport.ErrRefused) {
+			most = maxRefusedRest
+		}
+		a.rest = min(2*a.rest, most)
 	}
 	a.probe, a.probing, a.until = 1, false, now.Add(a.rest)
 }

@@ -50,8 +50,10 @@ type Transport interface {
 	// Publisher is shared by all; its Close does nothing. Publish takes a
 	// topic, for every handler's queue on it, or a queue's name (see
 	// [Subscription.Queue]), for that queue alone. It returns nil when the
-	// broker has the messages safe, and [ErrNoQueue] when nobody listens. It
-	// ends with the context of the first message.
+	// broker has the messages safe, and [ErrNoQueue] when nobody listens. A
+	// message that cannot be published stops no other: a [PublishError] tells
+	// which are not published, and why; see [Outcomes]. It ends with the
+	// context of the first message.
 	Publisher() message.Publisher
 
 	// Subscriber reads one queue. See [Consumer].

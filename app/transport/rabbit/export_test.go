@@ -1,6 +1,7 @@
 package rabbit
 
 import (
+	"context"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -9,4 +10,14 @@ import (
 // DelayArguments are those of the delay queues of a queue.
 func DelayArguments(queue, by string, delay time.Duration) amqp.Table {
 	return delayArguments(queue, by, delay)
+}
+
+// PublishRaw publishes what the Marshaler would not make.
+func (t *Transport) PublishRaw(ctx context.Context, topic string, messages ...amqp.Publishing) error {
+	o := &outgoing{exchange: t.cfg.Prefix + topic, messages: messages}
+	for i := range messages {
+		o.open = append(o.open, i)
+	}
+	t.publisher.bring(ctx, o)
+	return o.err()
 }

@@ -1,11 +1,12 @@
 package rabbit
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -13,15 +14,18 @@ import (
 	"github.com/answerfeed/answerfeed/app/transport"
 )
 
-// errNacked: the broker refused to keep a message, or went away before it
-// said that it did.
-var errNacked = errors.New("the broker did not confirm the message")
+var (
+	// errNacked: a queue did not take a message.
+	errNacked = errors.New("the broker refused the message")
+	// errUnanswered: the broker went away before it said that it has a message.
+	errUnanswered = errors.New("the broker did not confirm the message")
+)
 
-// request is one Publish call on its way to a lane.
+// request is messages of one Publish call on their way to a lane.
 type request struct {
 	exchange, key string
 	messages      []amqp.Publishing
-	sent          chan<- sent
+	sent          chan<- *sent
 }
 
 // sent is what a lane has written of a request.
@@ -34,17 +38,25 @@ type sent struct {
 }
 
 // lane is a channel in confirm mode with the goroutine that writes to it. It
-// never waits for a confirmation: those who published do.
+// never waits for a confirmation: those who published do. A lane of its own
+// for each message does wait: then a channel that the broker closes is that
+// message's fault.
 type lane struct {
+	conn    *amqp.Connection
 	ch      *amqp.Channel
 	returns *returned
+	single  time.Duration // how long a message has the lane for itself, at most; 0 = not at all
+	refused chan struct{} // a message was
+	retired atomic.Bool   // the channel is closed because of that, and every answer was there
 	ended   chan struct{}
+	recent  []*sent     // not answered yet, or not long ago
+	tidyAt  int         // when recent is that long, what is answered leaves it
 	why     *amqp.Error // the broker closed the channel; read it after ended
 }
 
 // runLanes serves requests on one lane after the other, until the link is
 // closed.
-func runLanes(l *link, requests <-chan request, done chan<- struct{}) {
+func runLanes(l *link, requests <-chan request, single time.Duration, done chan<- struct{}) {
 	defer close(done)
 	for l.ctx.Err() == nil {
 		conn, err := l.get(l.ctx)
@@ -59,7 +71,7 @@ func runLanes(l *link, requests <-chan request, done chan<- struct{}) {
 			sleep(l.ctx, dialPause)
 			continue
 		}
-		n := &lane{ch: ch, returns: watchReturns(ch), ended: make(chan struct{})}
+		n := &lane{conn: conn, ch: ch, returns: watchReturns(ch), single: single, refused: make(chan struct{}, 1), ended: make(chan struct{})}
 		n.serve(l.ctx, requests)
 	}
 }
@@ -75,8 +87,11 @@ func (n *lane) serve(ctx context.Context, requests <-chan request) {
 			return
 		case n.why = <-closed:
 			return
+		case <-n.refused:
+			n.retire()
+			return
 		case r := <-requests:
-			s := sent{lane: n, request: r, before: n.returns.count(r.exchange, r.key)}
+			s := &sent{lane: n, request: r, before: n.returns.count(r.exchange, r.key)}
 			for _, p := range r.messages {
 				// A context would not interrupt writing.
 				c, err := n.ch.PublishWithDeferredConfirm(r.exchange, r.key, true, false, p)
@@ -87,12 +102,13 @@ func (n *lane) serve(ctx context.Context, requests <-chan request) {
 				s.confirmations = append(s.confirmations, c)
 			}
 			r.sent <- s
-			if s.err == nil {
+			n.note(s)
+			if s.err == nil && (n.single == 0 || s.settled(n.single)) {
 				continue
 			}
 			if n.ch.IsClosed() {
 				n.why = <-closed
-			} else { // written in part, perhaps
+			} else { // written in part, perhaps, or not answered
 				_ = n.ch.Close()
 			}
 			return
@@ -100,7 +116,62 @@ func (n *lane) serve(ctx context.Context, requests <-chan request) {
 	}
 }
 
-// wait waits for the broker's word on every message.
+// retireWithin bounds the wait for what a channel that is given up has not
+// answered yet.
+const retireWithin = 2 * time.Second
+
+// retire gives the channel up after a refusal, once the rest of what it sent
+// is answered. RabbitMQ 3.10 goes on to refuse on a channel on which a full
+// queue has refused, also when the policy that limited the queue is gone.
+func (n *lane) retire() {
+	answered := true
+	until := time.Now().Add(retireWithin)
+	for _, s := range n.recent {
+		answered = answered && s.settled(time.Until(until))
+	}
+	n.retired.Store(answered)
+	_ = n.ch.Close()
+}
+
+// note adds what was sent to what is outstanding, of which it leaves out, once
+// in a while, what is answered.
+func (n *lane) note(s *sent) {
+	if len(n.recent) >= n.tidyAt {
+		n.recent = slices.DeleteFunc(n.recent, (*sent).answered)
+		n.tidyAt = max(64, 2*len(n.recent))
+	}
+	n.recent = append(n.recent, s)
+}
+
+// answered tells that every message has an answer.
+func (s *sent) answered() bool {
+	for _, c := range s.confirmations {
+		select {
+		case <-c.Done():
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// settled waits for the answers on a lane that has one request at a time.
+// Without them the next request would be blamed for what this one does.
+func (s *sent) settled(within time.Duration) bool {
+	timer := time.NewTimer(within)
+	defer timer.Stop()
+	for _, c := range s.confirmations {
+		select {
+		case <-c.Done():
+		case <-timer.C:
+			return s.answered()
+		}
+	}
+	return !s.lane.ch.IsClosed()
+}
+
+// wait waits for the broker's word on every message; the confirmations tell
+// which are safe. The error is nil when all are.
 func (s *sent) wait(ctx context.Context) error {
 	confirmed := s.err == nil
 	for _, c := range s.confirmations {
@@ -116,7 +187,11 @@ func (s *sent) wait(ctx context.Context) error {
 	if confirmed {
 		return nil
 	}
-	if s.err == nil && !s.lane.ch.IsClosed() {
+	if s.err == nil && (!s.lane.ch.IsClosed() || s.lane.retired.Load()) {
+		select {
+		case s.lane.refused <- struct{}{}:
+		default:
+		}
 		return errNacked
 	}
 	select {
@@ -127,71 +202,35 @@ func (s *sent) wait(ctx context.Context) error {
 	}
 }
 
+// closedError says that the broker closed a channel, and no more than that,
+// for a reason that it does not give by name.
+type closedError struct{ why *amqp.Error }
+
+func (e *closedError) Error() string { return errUnanswered.Error() + ": " + e.why.Reason }
+
+func (e *closedError) Unwrap() error { return e.why }
+
 // explain says why the channel was closed. The broker closes it under all who
 // publish there: its reason is the answer only to those whom it names, as in
 // "NOT_FOUND - no exchange 'answer-added' in vhost '/'".
 func (s *sent) explain() error {
 	why := s.lane.why
 	if why == nil {
-		return errors.Join(errNacked, s.err)
+		return errors.Join(errUnanswered, s.err)
 	}
-	if strings.Contains(why.Reason, "'"+cmp.Or(s.request.exchange, "amq.default")+"'") {
-		switch why.Code {
-		case amqp.NotFound:
-			return fmt.Errorf("%w: %s", transport.ErrNoQueue, why.Reason)
-		case amqp.AccessRefused:
-			return explainDeclare(why)
-		}
+	if s.lane.conn.IsClosed() { // which concerns nobody's message
+		return fmt.Errorf("%w: %s", errUnanswered, why.Reason)
 	}
-	return fmt.Errorf("%w: %s", errNacked, why.Reason)
-}
-
-// returned counts the messages that a channel's broker sent back, by route.
-//
-// RabbitMQ sends a message back before it confirms it, and amqp091 hands both
-// out in that order, the first to an unbuffered channel. So whoever saw the
-// confirmation and then asks here is behind the return.
-type returned struct {
-	asks   chan ask
-	counts map[route]int // read it after done
-	done   chan struct{}
-}
-
-type route struct{ exchange, key string }
-
-type ask struct {
-	route
-	answer chan int
-}
-
-func watchReturns(ch *amqp.Channel) *returned {
-	r := &returned{asks: make(chan ask), counts: map[route]int{}, done: make(chan struct{})}
-	returns := ch.NotifyReturn(make(chan amqp.Return))
-	go func() {
-		defer close(r.done)
-		for {
-			select {
-			case m, open := <-returns:
-				if !open {
-					return
-				}
-				r.counts[route{m.Exchange, m.RoutingKey}]++
-			case a := <-r.asks:
-				a.answer <- r.counts[a.route]
-			}
-		}
-	}()
-	return r
-}
-
-func (r *returned) count(exchange, key string) int {
-	a := ask{route{exchange, key}, make(chan int, 1)}
-	select {
-	case r.asks <- a:
-		return <-a.answer
-	case <-r.done: // the channel is gone
-		return r.counts[a.route]
+	mine := strings.Contains(why.Reason, "'"+s.request.exchange+"'")
+	switch {
+	case mine && why.Code == amqp.NotFound:
+		return fmt.Errorf("%w: %s", transport.ErrNoQueue, why.Reason)
+	case mine && why.Code == amqp.AccessRefused:
+		return fmt.Errorf("%w: %w", transport.ErrForbidden, explainDeclare(why))
+	case why.Code == amqp.NotFound, why.Code == amqp.AccessRefused:
+		return fmt.Errorf("%w: %s", errUnanswered, why.Reason)
 	}
+	return &closedError{why}
 }
 
 // sleep returns early when ctx ends.

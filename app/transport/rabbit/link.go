@@ -38,6 +38,7 @@ type link struct {
 	raw     net.Conn      // below conn
 	since   time.Time     // when conn was made
 	blocked string        // why the broker takes no messages, or ""
+	learned sizes         // of conn
 	changed chan struct{} // closed at the next change of conn
 	last    error         // of dialling
 
@@ -126,7 +127,7 @@ func (l *link) blockedBy() string {
 func (l *link) set(conn *amqp.Connection, raw net.Conn, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.conn, l.raw, l.last, l.blocked, l.since = conn, raw, err, "", time.Now()
+	l.conn, l.raw, l.last, l.blocked, l.since, l.learned = conn, raw, err, "", time.Now(), sizes{}
 	if err == nil {
 		close(l.changed)
 		l.changed = make(chan struct{})

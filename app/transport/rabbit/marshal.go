@@ -60,7 +60,7 @@ var _ wamqp.Marshaler = Marshaler{}
 // CorrelationId the correlation id, for readers without Watermill.
 func (Marshaler) Marshal(m *message.Message) (amqp.Publishing, error) {
 	if len(m.Payload) > maxBody {
-		return amqp.Publishing{}, fmt.Errorf("the payload has %d bytes; at most %d are possible", len(m.Payload), maxBody)
+		return amqp.Publishing{}, fmt.Errorf("%w: the payload has %d bytes; at most %d are possible", transport.ErrTooLarge, len(m.Payload), maxBody)
 	}
 	headers := amqp.Table{wamqp.DefaultMessageUUIDHeaderKey: m.UUID}
 	size := headerSize(wamqp.DefaultMessageUUIDHeaderKey, m.UUID)
@@ -69,13 +69,13 @@ func (Marshaler) Marshal(m *message.Message) (amqp.Publishing, error) {
 			continue
 		}
 		if len(key) > maxShort {
-			return amqp.Publishing{}, fmt.Errorf("a metadata key has %d bytes; at most %d are possible", len(key), maxShort)
+			return amqp.Publishing{}, fmt.Errorf("%w: a metadata key has %d bytes; at most %d are possible", transport.ErrUnpublishable, len(key), maxShort)
 		}
 		headers[key] = value
 		size += headerSize(key, value)
 	}
 	if size > maxHeaders {
-		return amqp.Publishing{}, fmt.Errorf("UUID and metadata have %d bytes; at most %d are possible", size, maxHeaders)
+		return amqp.Publishing{}, fmt.Errorf("%w: UUID and metadata have %d bytes; at most %d are possible", transport.ErrTooLarge, size, maxHeaders)
 	}
 	p := amqp.Publishing{
 		Headers: headers, Body: m.Payload, DeliveryMode: amqp.Persistent, Timestamp: time.Now(),

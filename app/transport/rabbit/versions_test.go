@@ -24,6 +24,10 @@ var versions = map[string]*version{
 	"3.10": newVersion(testserver.Installed), "4.0": newVersion(testserver.Trixie), "4.3": newVersion(testserver.Sid),
 }
 
+// sizeLimit and frameLimit are less than the brokers' own, so that tests exceed
+// them with little.
+const sizeLimit, frameLimit = 512 << 10, 16 << 10
+
 type version struct {
 	lazy
 	management int // the port of its management API
@@ -37,7 +41,10 @@ func newVersion(suite testserver.Suite) *version {
 		}
 		return testserver.StartRabbitMQWith(context.Background(), testserver.RabbitMQOptions{
 			Suite: suite, Plugins: []string{"rabbitmq_management"},
-			Lines: []string{fmt.Sprintf("management.tcp.port = %d", v.management), "management.tcp.ip = 127.0.0.1"},
+			Lines: []string{
+				fmt.Sprintf("management.tcp.port = %d", v.management), "management.tcp.ip = 127.0.0.1",
+				fmt.Sprint("max_message_size = ", sizeLimit), fmt.Sprint("frame_max = ", frameLimit),
+			},
 		})
 	}
 	return v

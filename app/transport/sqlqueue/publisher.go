@@ -71,7 +71,7 @@ func (s *Schema) InsertQuery(topic string, msgs message.Messages) (wsql.Query, e
 // is escaped and what is no UTF-8 replaced.
 func (s *Schema) check(m *message.Message) error {
 	if s.db.Driver() == database.Postgres && (strings.ContainsRune(m.UUID, 0) || !utf8.ValidString(m.UUID)) {
-		return errors.New("the UUID of a message has a NUL byte or is not UTF-8, which PostgreSQL cannot store")
+		return fmt.Errorf("%w: its UUID has a NUL byte or is not UTF-8, which PostgreSQL cannot store", transport.ErrUnpublishable)
 	}
 	return nil
 }
@@ -118,24 +118,38 @@ func (p *publisher) Publish(topic string, msgs ...*message.Message) error {
 	if len(msgs) == 0 {
 		return nil
 	}
-	// When the context ends first, the batch is still at work while the
-	// messages are the caller's again, to change as it likes.
-	call := &publication{topic: topic, msgs: make(message.Messages, len(msgs))}
+	// Copies: when the context ends first, the batch is still at work.
+	call := &publication{topic: topic, msgs: make(message.Messages, 0, len(msgs))}
+	var failed []transport.Unpublished
 	for i, m := range msgs {
-		if err := p.schema.check(m); err != nil { // alone, and not with those of others
-			return fmt.Errorf("publishing %d messages to %s: %w", len(msgs), topic, err)
+		if err := p.schema.check(m); err != nil { // alone, and not with the others
+			failed = append(failed, transport.Unpublished{Index: i, Err: err})
+			continue
 		}
-		call.msgs[i] = &message.Message{UUID: m.UUID, Metadata: maps.Clone(m.Metadata), Payload: m.Payload}
+		call.msgs = append(call.msgs, &message.Message{UUID: m.UUID, Metadata: maps.Clone(m.Metadata), Payload: m.Payload})
 	}
-	err := p.batch.Do(msgs[0].Context(), call)
-	switch {
-	case errors.Is(err, database.ErrClosed):
-		err = transport.ErrClosed
-	case err == nil && call.noQueue:
-		err = transport.ErrNoQueue
+	var err error
+	if len(call.msgs) > 0 {
+		err = p.commitWithOthers(msgs[0].Context(), call)
+	}
+	if err == nil && len(failed) > 0 {
+		err = &transport.PublishError{Unpublished: failed, Total: len(msgs)}
 	}
 	if err != nil {
 		return fmt.Errorf("publishing %d messages to %s: %w", len(msgs), topic, err)
+	}
+	return nil
+}
+
+func (p *publisher) commitWithOthers(ctx context.Context, call *publication) error {
+	err := p.batch.Do(ctx, call)
+	switch {
+	case errors.Is(err, database.ErrClosed):
+		return transport.ErrClosed
+	case err != nil:
+		return err
+	case call.noQueue:
+		return transport.ErrNoQueue
 	}
 	p.db.Notify()
 	return nil
