@@ -20,6 +20,7 @@ func content() []row {
 		{"metadata of any text comes as it was", false, metadata},
 		{"the UUID is kept, whatever it is", false, uuids},
 		{"a published message may be changed after an error", false, changedAfter},
+		{"a message that cannot be published stops no other", false, refusedAmongOthers},
 	}
 }
 
@@ -100,6 +101,46 @@ func changedAfter(s *stage) {
 		m.Metadata.Set("changed", "by its owner")
 		cancel()
 	}
+}
+
+// refusedAmongOthers has messages that one transport or another cannot take.
+func refusedAmongOthers(s *stage) {
+	t := s.open(Settings{})
+	odd := func(metadata map[string]string) *message.Message {
+		m := message.NewMessage("", nil)
+		m.Metadata = metadata
+		return m
+	}
+	msgs := []*message.Message{
+		message.NewMessage("first", nil),
+		odd(map[string]string{"long": strings.Repeat("x", 200<<10)}),
+		odd(map[string]string{strings.Repeat("k", 300): "x"}),
+		message.NewMessage("NUL \x00 in the UUID", nil),
+		message.NewMessage("in between", nil),
+		message.NewMessage("not \xff UTF-8", nil),
+		message.NewMessage("last", nil),
+	}
+	for i, m := range msgs {
+		m.Payload = []byte{byte('0' + i)}
+	}
+	err := t.Publisher().Publish(topic, msgs...)
+	var want []string
+	for i, err := range transport.Outcomes(err, len(msgs)) {
+		if err == nil {
+			want = append(want, string(msgs[i].Payload))
+			continue
+		}
+		require.ErrorIs(s, err, transport.ErrUnpublishable)
+	}
+	require.Subset(s, want, []string{"0", "4", "6"})
+	c := s.consume(t, window(len(msgs)))
+	var got []string
+	for _, m := range c.take(len(want)) {
+		got = append(got, string(m.Payload))
+		m.Ack()
+	}
+	require.ElementsMatch(s, want, got)
+	s.settles(t, transport.Backlog{})
 }
 
 // roundTrip publishes a message for each name, in one call, and checks each
