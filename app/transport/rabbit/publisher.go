@@ -264,7 +264,8 @@ func (p *publisher) deliver(ctx context.Context, lanes chan<- request, exchange,
 	}
 	select {
 	case s := <-answer:
-		return s, s.wait(ctx)
+		err := s.wait(ctx)
+		return s, err
 	case <-p.link.ctx.Done():
 		return nil, transport.ErrClosed
 	case <-ctx.Done(): // the lane is stuck in writing
