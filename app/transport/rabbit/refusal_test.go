@@ -12,7 +12,6 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/stretchr/testify/require"
 
-	"github.com/answerfeed/answerfeed/app/testserver"
 	"github.com/answerfeed/answerfeed/app/transport"
 )
 
@@ -42,7 +41,7 @@ func numbered(n int, body func(i int) []byte) (msgs []*message.Message) {
 // A message over the broker's limit, in size or in metadata, is refused with
 // the reason; every other goes out once, also those of others meanwhile.
 func TestPublish_TooLargeAmongOthers(t *testing.T) {
-	onEach(t, func(t *testing.T, server *testserver.RabbitMQ, prefix string) {
+	onEach(t, func(t *testing.T, server *broker, prefix string) {
 		cfg := settings(server.URL, prefix, noSettings)
 		r := open(t, cfg)
 		require.NoError(t, r.Migrate(t.Context(), refusalHandlers))
@@ -94,7 +93,7 @@ func TestPublish_TooLargeAmongOthers(t *testing.T) {
 // names no message: that one is found and refused, and what others had
 // confirmed is not sent again.
 func TestPublish_ChannelClosedForOneMessage(t *testing.T) {
-	onEach(t, func(t *testing.T, server *testserver.RabbitMQ, prefix string) {
+	onEach(t, func(t *testing.T, server *broker, prefix string) {
 		cfg := settings(server.URL, prefix, noSettings)
 		r := open(t, cfg)
 		require.NoError(t, r.Migrate(t.Context(), refusalHandlers))
@@ -138,13 +137,13 @@ func TestPublish_ChannelClosedForOneMessage(t *testing.T) {
 // once or twice, however often it is tried; when it takes messages again, so
 // does the topic.
 func TestPublish_QueueOfOneHandlerRefuses(t *testing.T) {
-	onEach(t, func(t *testing.T, server *testserver.RabbitMQ, prefix string) {
+	onEach(t, func(t *testing.T, server *broker, prefix string) {
 		cfg := settings(server.URL, prefix, noSettings)
 		r := open(t, cfg)
 		require.NoError(t, r.Migrate(t.Context(), refusalHandlers))
 		full := cfg.Prefix + refusalHandlers[1].Queue()
 		name := prefix + "full" // others' policies are on the same broker
-		ctl(t, server, "set_policy", name, "^"+full+"$", `{"max-length":1,"overflow":"reject-publish"}`, "--apply-to", "queues")
+		ctl(t, server.RabbitMQ, "set_policy", name, "^"+full+"$", `{"max-length":1,"overflow":"reject-publish"}`, "--apply-to", "queues")
 		applied := bare(t, server.URL)
 		require.Eventually(t, func() bool {
 			return r.Publisher().Publish(refusalHandlers[1].Queue(), message.NewMessage("fills it", nil)) != nil
@@ -163,7 +162,7 @@ func TestPublish_QueueOfOneHandlerRefuses(t *testing.T) {
 			require.LessOrEqual(t, n, 2, "message %s", id)
 		}
 
-		ctl(t, server, "clear_policy", name)
+		ctl(t, server.RabbitMQ, "clear_policy", name)
 		require.Eventually(t, func() bool {
 			_, err := applied.QueuePurge(full, false)
 			require.NoError(t, err)
