@@ -3,7 +3,6 @@ package rabbit
 import (
 	"context"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -51,21 +50,6 @@ type consumer struct {
 	failing bool      // consuming is not possible now
 }
 
-// claim is one delivery.
-type claim struct {
-	consumer *consumer
-	session  *session
-	tag      uint64
-	size     int64
-	over     atomic.Bool // given back while its handler still ran
-}
-
-// ending is how a message left the window.
-type ending struct {
-	*claim
-	outcome window.Outcome
-}
-
 func newConsumer(t *Transport, cfg transport.Consumer) *consumer {
 	c := &consumer{
 		t: t, cfg: cfg, queue: t.queueOf(cfg), window: window.New(cfg.Window),
@@ -101,9 +85,18 @@ func (c *consumer) run(ctx context.Context, s *session) {
 	pause := reopenPause
 	for {
 		if s != nil {
-			pause = reopenPause
 			if c.serve(ctx, s) {
 				return
+			}
+			lasted := time.Since(s.begun)
+			if c.leave(s) {
+				if lasted > maxReopenPause {
+					pause = reopenPause
+				}
+				if c.waitWithout(nil, time.After(pause)) {
+					return
+				}
+				pause = min(2*pause, maxReopenPause)
 			}
 		}
 		s = nil
@@ -128,10 +121,21 @@ func (c *consumer) run(ctx context.Context, s *session) {
 	}
 }
 
+// leave accounts for a session that broke or was given up; true when it was
+// the broker that ended it.
+func (c *consumer) leave(s *session) (byBroker bool) {
+	why := s.closure()
+	s.close()
+	inFlight := c.outlive(s)
+	if why != nil {
+		c.closed(why, inFlight)
+	}
+	return why != nil
+}
+
 // serve reads a session until it breaks, false, or until the consumer is
 // closed and drained, true.
 func (c *consumer) serve(ctx context.Context, s *session) (drained bool) {
-	defer s.close()
 	alarm, patience := newAlarm(), newAlarm()
 	defer alarm.timer.Stop()
 	defer patience.timer.Stop()
@@ -166,6 +170,7 @@ func (c *consumer) serve(ctx context.Context, s *session) (drained bool) {
 				s.giveBackUnread()
 			}
 			c.drain(s)
+			s.close()
 			return true
 		case d, open := <-deliveries:
 			if !open || d.Acknowledger == nil { // broken, or cancelled by the broker
@@ -174,7 +179,9 @@ func (c *consumer) serve(ctx context.Context, s *session) (drained bool) {
 			if !c.take(ctx, s, d) {
 				return false
 			}
-		case <-s.broken: //nolint:errcheck // seen even while there is no room; logged with the connection
+		case s.reason = <-s.broken: // seen even while there is no room
+			return false
+		case _, s.cancelled = <-s.cancels:
 			return false
 		case <-c.signal:
 			alarm.set(gather)

@@ -61,7 +61,7 @@ func TestMain(m *testing.M) {
 		return rabbit.New(context.Background(), settings(url, prefix, s))
 	})
 	code := m.Run()
-	err := errors.Join(shared.stop(), rough.stop(), stopVersions(), certificates.remove())
+	err := errors.Join(shared.stop(), rough.stop(), stopVersions(), stopImpatient(), certificates.remove())
 	if code == 0 {
 		err = errors.Join(err, goleak.Find())
 	}

@@ -22,17 +22,28 @@ func (c *consumer) prefetch() int { return min(c.cfg.Window, maxPrefetch) }
 // session is one channel's life with its deliveries. Its tags mean nothing on
 // the next channel: what it leaves unsettled, the broker delivers again.
 type session struct {
+	conn        *amqp.Connection
 	ch          *amqp.Channel
 	breakOff    func() // ends its connection by force, once the consumer is closing
 	consumerTag string
 	deliveries  <-chan amqp.Delivery
 	broken      <-chan *amqp.Error
+	cancels     <-chan string // by the broker; closed with the channel
+	cancelled   bool          // one came
+	reason      *amqp.Error   // of the channel's end, once it was told
+	begun       time.Time
 	tags        tags
-	held        *amqp.Delivery  // did not fit into the window's bytes
-	batch       []amqp.Delivery // of take, kept for the next
-	nacks       []nack          // to be given back, each at its time
-	paused      bool            // it consumes no more, and settles what is in flight
+	held        *amqp.Delivery // did not fit into the window's bytes
+	batch       []arrival      // of take, kept for the next
+	nacks       []nack         // to be given back, each at its time
+	paused      bool           // it consumes no more, and settles what is in flight
 	over        atomic.Bool
+}
+
+// arrival is a delivery that goes into the window.
+type arrival struct {
+	amqp.Delivery
+	claim *claim
 }
 
 type nack struct {
@@ -78,7 +89,11 @@ func (c *consumer) beginOn(conn *amqp.Connection) (*session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening a channel: %w", err)
 	}
-	s := &session{ch: ch, consumerTag: c.t.tags.next(c.t.cfg.Name), broken: ch.NotifyClose(make(chan *amqp.Error, 1))}
+	s := &session{
+		conn: conn, ch: ch, consumerTag: c.t.tags.next(c.t.cfg.Name), begun: time.Now(),
+		broken:  ch.NotifyClose(make(chan *amqp.Error, 1)),
+		cancels: ch.NotifyCancel(make(chan string, 1)),
+	}
 	s.breakOff = func() {
 		if c.intake.Err() != nil { // else the heartbeat decides
 			c.t.consuming.breakOff(conn)
@@ -113,7 +128,7 @@ func (c *consumer) take(ctx context.Context, s *session, d amqp.Delivery) bool {
 			s.held = &held
 			break
 		}
-		batch = append(batch, d)
+		batch = append(batch, arrival{d, newClaim(c, s, d)})
 		bytes += int64(len(d.Body))
 		if c.inWork+len(batch) == c.cfg.Window {
 			break
@@ -125,13 +140,13 @@ func (c *consumer) take(ctx context.Context, s *session, d amqp.Delivery) bool {
 		return true
 	}
 	for _, d := range batch {
-		s.tags.deliver(d.DeliveryTag)
+		s.tags.deliver(d.DeliveryTag, d.claim)
 	}
 	if c.cfg.AtMostOnce && !s.takeOff(batch[len(batch)-1].DeliveryTag, c.prefetch()) {
 		return false
 	}
 	for _, d := range batch {
-		c.pass(ctx, s, d)
+		c.pass(ctx, d)
 	}
 	return true
 }
@@ -158,27 +173,21 @@ func (s *session) takeOff(tag uint64, prefetch int) bool {
 	return true
 }
 
-func (c *consumer) pass(ctx context.Context, s *session, d amqp.Delivery) {
-	m, err := (Marshaler{}).Unmarshal(d)
+func (c *consumer) pass(ctx context.Context, d arrival) {
+	m, err := (Marshaler{}).Unmarshal(d.Delivery)
 	if err != nil { // a ghost; take has sorted them out
 		return
 	}
-	cl := &claim{consumer: c, session: s, tag: d.DeliveryTag, size: int64(len(d.Body))}
+	cl := d.claim
 	c.book(1, cl.size)
 	c.figures.Lock()
 	c.newest = d.Timestamp
 	c.figures.Unlock()
-	ctx = transport.WithDelivery(ctx, transport.Delivery{Returns: returns(d) + transport.Count(m, transport.KeyReturns), Claim: cl})
-	c.window.Pass(ctx, m, func(o window.Outcome) {
-		cl.over.Store(o == window.Returned)
-		c.mu.Lock()
-		c.ended = append(c.ended, ending{cl, o})
-		c.mu.Unlock()
-		select {
-		case c.signal <- struct{}{}:
-		default:
-		}
-	})
+	if d.Redelivered && !c.cfg.AtMostOnce && c.join(cl) {
+		return
+	}
+	ctx = transport.WithDelivery(ctx, transport.Delivery{Returns: returns(d.Delivery) + transport.Count(m, transport.KeyReturns), Claim: cl})
+	c.window.Pass(ctx, m, func(o window.Outcome) { c.end(cl, o) })
 }
 
 // settle tells the broker what ended: many at once up to the end of the
@@ -202,14 +211,18 @@ func (s *session) settle(now time.Time, wait time.Duration) (next time.Duration,
 	for _, n := range s.nacks {
 		later(n.due)
 	}
-	if tag := s.tags.prefix(); tag > 0 && s.ch.Ack(tag, true) != nil {
-		return 0, false
+	if tag := s.tags.prefix(); tag > 0 {
+		if s.ch.Ack(tag, true) != nil {
+			return 0, false
+		}
+		s.tags.settleUpTo(tag)
 	}
 	singles, rest := s.tags.beyond(now.Add(-wait))
 	for _, tag := range singles {
 		if s.ch.Ack(tag, false) != nil {
 			return 0, false
 		}
+		s.tags.settle(tag)
 	}
 	if !rest.IsZero() {
 		later(rest.Add(wait))
@@ -247,7 +260,7 @@ func (s *session) giveBackUnread() {
 }
 
 func (s *session) giveBack(d amqp.Delivery) bool {
-	s.tags.deliver(d.DeliveryTag)
+	s.tags.deliver(d.DeliveryTag, nil)
 	if s.ch.Nack(d.DeliveryTag, false, true) != nil {
 		return false
 	}

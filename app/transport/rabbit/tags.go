@@ -17,6 +17,7 @@ type tag struct {
 	number uint64
 	state  tagState
 	since  time.Time // finished
+	claim  *claim    // nil once it is settled, and of what is given back unread
 }
 
 type tagState uint8
@@ -28,7 +29,18 @@ const (
 )
 
 // deliver takes the next tag in. Tags of a channel rise.
-func (t *tags) deliver(n uint64) { t.open = append(t.open, tag{number: n}) }
+func (t *tags) deliver(n uint64, c *claim) { t.open = append(t.open, tag{number: n, claim: c}) }
+
+// unsettled are the claims of which the broker was told nothing.
+func (t *tags) unsettled() []*claim {
+	var claims []*claim
+	for _, tag := range t.open {
+		if tag.claim != nil {
+			claims = append(claims, tag.claim)
+		}
+	}
+	return claims
+}
 
 // at is a tag that is not settled.
 func (t *tags) at(n uint64) *tag {
@@ -69,15 +81,14 @@ func (t *tags) settleUpTo(n uint64) {
 
 func (t *tags) mark(tag *tag) {
 	if tag.state != settled {
-		tag.state = settled
+		tag.state, tag.claim = settled, nil
 		t.settled++
 	}
 }
 
 // prefix returns the tag up to which all messages are finished or settled, so
-// that one acknowledgement of many covers them, and forgets them; 0 when
-// there is none. The tag itself is a finished one: the broker refuses one that
-// it was told of already.
+// that one acknowledgement of many covers them; 0 when there is none. The tag
+// itself is a finished one: the broker refuses one that it was told of already.
 func (t *tags) prefix() (multiple uint64) {
 	for i := range t.open {
 		if t.open[i].state == inFlight {
@@ -87,28 +98,23 @@ func (t *tags) prefix() (multiple uint64) {
 			multiple = t.open[i].number
 		}
 	}
-	if multiple > 0 {
-		t.settleUpTo(multiple)
-	}
 	return multiple
 }
 
 // beyond returns the finished tags behind one in flight that were finished
-// before the moment, and settles them: they are acknowledged singly. next is
-// when the earliest of the others was finished.
+// before the moment: they are acknowledged singly. next is when the earliest of
+// the others was finished.
 func (t *tags) beyond(before time.Time) (singles []uint64, next time.Time) {
 	for i := range t.open {
 		tag := &t.open[i]
 		switch {
 		case tag.state != finished:
 		case !tag.since.After(before):
-			t.mark(tag)
 			singles = append(singles, tag.number)
 		case next.IsZero() || tag.since.Before(next):
 			next = tag.since
 		}
 	}
-	t.trim()
 	return singles, next
 }
 

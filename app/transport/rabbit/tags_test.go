@@ -53,7 +53,7 @@ func TestTags_AreSettledOnceAndAsSoonAsPossible(t *testing.T) {
 				for range rapid.IntRange(1, 5).Draw(t, "deliveries") {
 					last++
 					c.open[last] = time.Time{}
-					s.deliver(last)
+					s.deliver(last, nil)
 				}
 			case 2:
 				if tag, ok := c.choose(false); ok {
@@ -68,6 +68,7 @@ func TestTags_AreSettledOnceAndAsSoonAsPossible(t *testing.T) {
 			case 4:
 				if tag := s.prefix(); tag > 0 {
 					c.ack(tag, true)
+					s.settleUpTo(tag)
 				}
 				if len(c.open) > 0 {
 					first := slices.Min(slices.Collect(maps.Keys(c.open)))
@@ -78,6 +79,7 @@ func TestTags_AreSettledOnceAndAsSoonAsPossible(t *testing.T) {
 				singles, next := s.beyond(before)
 				for _, tag := range singles {
 					c.ack(tag, false)
+					s.settle(tag)
 				}
 				var earliest time.Time
 				for _, finished := range c.open {
@@ -96,29 +98,32 @@ func TestTags_AreSettledOnceAndAsSoonAsPossible(t *testing.T) {
 // One slow message holds up neither the others nor the memory.
 func TestTags_BehindASlowMessage(t *testing.T) {
 	var s tags
-	s.deliver(1)
+	s.deliver(1, nil)
 	now := time.Now()
 	for n := uint64(2); n < 100_000; n++ {
-		s.deliver(n)
+		s.deliver(n, nil)
 		s.finish(n, now)
 		require.Zero(t, s.prefix())
 		singles, _ := s.beyond(now)
 		require.Equal(t, []uint64{n}, singles)
+		s.settle(n)
 		require.LessOrEqual(t, len(s.open), 2)
 	}
 	s.finish(1, now)
 	require.Equal(t, uint64(1), s.prefix())
+	s.settleUpTo(1)
 	require.Empty(t, s.open)
 }
 
 func TestTags_TakenOff(t *testing.T) {
 	var s tags
 	for n := uint64(5); n < 10; n++ {
-		s.deliver(n)
+		s.deliver(n, nil)
 	}
 	s.settleUpTo(8)
 	require.Zero(t, s.prefix())
 	s.finish(9, time.Now())
 	require.Equal(t, uint64(9), s.prefix())
+	s.settleUpTo(9)
 	require.Empty(t, s.open)
 }

@@ -43,6 +43,8 @@ type Transport struct {
 	consumers window.Set
 	movers    movers
 	deaths    *deaths
+	outlived  *outlived
+	closes    *closes
 
 	cancel context.CancelFunc
 	kept   chan struct{} // keep has ended
@@ -55,9 +57,15 @@ func New(ctx context.Context, cfg Config) (*Transport, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, fmt.Errorf("AMQP transport: %w", err)
 	}
-	t := &Transport{cfg: cfg, subs: slices.Clone(cfg.Subscriptions), beyond: map[string][]time.Duration{}, declaring: make(chan struct{}, 1), kept: make(chan struct{})}
+	t := &Transport{
+		cfg: cfg, subs: slices.Clone(cfg.Subscriptions), beyond: map[string][]time.Duration{}, declaring: make(chan struct{}, 1),
+		outlived: newOutlived(), kept: make(chan struct{}),
+	}
 	var err error
 	if t.deaths, err = newDeaths(cfg.Logger, cfg.Registry); err != nil {
+		return nil, fmt.Errorf("AMQP transport: %w", err)
+	}
+	if t.closes, err = newCloses(cfg.Registry); err != nil {
 		return nil, fmt.Errorf("AMQP transport: %w", err)
 	}
 	if t.publishing, err = newLink(ctx, cfg, "publishing"); err != nil {
@@ -230,7 +238,7 @@ func claimOf(m *message.Message) (*claim, error) {
 	if !ok || c.consumer.cfg.AtMostOnce {
 		return nil, errors.New("moving a message: it was not delivered by this transport with at-least-once")
 	}
-	if c.over.Load() || c.session.over.Load() {
+	if c.lost() {
 		return nil, fmt.Errorf("moving a message: %w", transport.ErrClaimLost)
 	}
 	return c, nil
