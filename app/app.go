@@ -95,7 +95,7 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 	needs.Add(needsDatabase, a.client.db.Ping)
 	needs.Add(needsTransport, a.client.transport.Ping)
 	a.life.then(needs.Close)
-	a.health = &health{dependencies: needs}
+	a.health = &health{dependencies: needs, quarantines: map[string]*middleware.Quarantine{}}
 	if err := opts.Registry.Register(a.health); err != nil {
 		return nil, fmt.Errorf("registering metrics: %w", err)
 	}
@@ -162,6 +162,9 @@ func (a *App) Start(ctx context.Context) error {
 		a.client.opts.Logger.Error("the worker ends, so that a new one opens what is there now", "error", err)
 		a.failed <- err
 	})
+	for _, g := range a.routing.gates {
+		a.background.Go(func() { g.run(ctx) })
+	}
 	if a.alerts != nil {
 		a.background.Go(func() { a.alerts.Run(ctx) })
 	}
@@ -192,8 +195,8 @@ func (a *App) Wait(ctx context.Context) error {
 		return err
 	case <-a.routing.done:
 		return errors.Join(errors.New("the router ended by itself"), a.routing.err)
-	case <-a.metrics.TooManyAbandoned():
-		return errors.New("100 attempts that ignore their context are still running; the process is given up for a new one")
+	case err := <-a.routing.stuck:
+		return err
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/answerfeed/answerfeed/app/dependency"
 	"github.com/answerfeed/answerfeed/app/web"
+	"github.com/answerfeed/answerfeed/middleware"
 )
 
 // The names of what every worker depends on.
@@ -21,7 +22,8 @@ const (
 // health tells whether the worker can serve, and what it waits for.
 type health struct {
 	dependencies *dependency.Set
-	ready        atomic.Bool // once set it stays so
+	quarantines  map[string]*middleware.Quarantine // by handler
+	ready        atomic.Bool                       // once set it stays so
 }
 
 func (h *health) report(context.Context) web.ReadyReport {
@@ -32,6 +34,14 @@ func (h *health) report(context.Context) web.ReadyReport {
 			d.Detail = "does not answer" // anybody can read it
 		}
 		r.Dependencies[name] = d
+	}
+	for handler, q := range h.quarantines {
+		if s := q.State(); s.Quarantined {
+			if r.Quarantined == nil {
+				r.Quarantined = map[string]web.Quarantined{}
+			}
+			r.Quarantined[handler] = web.Quarantined{Since: s.Since, Stuck: s.Stuck}
+		}
 	}
 	return r
 }

@@ -30,6 +30,8 @@ type routing struct {
 	router      *message.Router
 	subscribers []message.Subscriber
 	database    *dependency.Group // what collectors need
+	gates       []*gates          // of the handlers
+	stuck       chan error        // why a handler gives the process up; room for one
 	stopping    chan struct{}     // closed when draining begins
 	started     bool
 	done        chan struct{}
@@ -43,7 +45,7 @@ func (a *App) newRouting(env handlers.Env) (*routing, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the router: %w", err)
 	}
-	r := &routing{router: router, stopping: make(chan struct{}), done: make(chan struct{})}
+	r := &routing{router: router, stuck: make(chan error, 1), stopping: make(chan struct{}), done: make(chan struct{})}
 	if r.database, err = a.health.dependencies.Group(needsDatabase); err != nil {
 		return nil, err
 	}
@@ -54,10 +56,14 @@ func (a *App) newRouting(env handlers.Env) (*routing, error) {
 		if err != nil {
 			return nil, err
 		}
+		work := &handlerWork{cfg: cfg, needs: needs}
+		if cfg.Enabled {
+			a.quarantine(r, h.Name, work)
+		}
 		for _, topic := range h.Topics(env) {
 			sub := transport.Subscription{Topic: topic.Name, Handler: h.Name, Delays: cfg.Retry.Redeliver}
 			if cfg.Enabled {
-				if err := a.addHandler(r, sub, cfg, topic, needs); err != nil {
+				if err := a.addHandler(r, sub, topic, work); err != nil {
 					return nil, err
 				}
 			}
@@ -85,14 +91,43 @@ func (a *App) needsOf(h handlers.Handler, env handlers.Env, cfg config.Handler) 
 	return a.health.dependencies.Group(names...)
 }
 
+// handlerWork is what a handler's topics share.
+type handlerWork struct {
+	cfg        config.Handler
+	needs      *dependency.Group
+	quarantine *middleware.Quarantine
+	gate       transport.Gate
+}
+
+// quarantine gives the handler one, and the gate that it is a part of.
+func (a *App) quarantine(r *routing, name string, work *handlerWork) {
+	var exit func(error)
+	if work.cfg.OnStuck == config.StuckExit {
+		exit = func(err error) {
+			select {
+			case r.stuck <- err:
+			default: // one reason is enough
+			}
+		}
+	}
+	work.quarantine = middleware.NewQuarantine(name, a.metrics, a.client.opts.Logger, exit)
+	a.life.then(work.quarantine.Close)
+	a.health.quarantines[name] = work.quarantine
+	gate := newGates(work.needs, work.quarantine)
+	r.gates = append(r.gates, gate)
+	work.gate = gate
+}
+
 // addHandler reads one queue of a handler through the middleware.
-func (a *App) addHandler(r *routing, sub transport.Subscription, cfg config.Handler, topic handlers.Topic, needs *dependency.Group) error {
+func (a *App) addHandler(r *routing, sub transport.Subscription, topic handlers.Topic, work *handlerWork) error {
+	cfg, hold := work.cfg, a.client.opts.Config.Transport.Hold(&work.cfg)
 	subscriber, err := a.client.transport.Subscriber(transport.Consumer{
 		Subscription: sub,
 		Window:       cfg.Concurrency,
 		AtMostOnce:   cfg.Delivery == config.AtMostOnce,
 		Grace:        grace,
-		Gate:         needs,
+		Gate:         work.gate,
+		Hold:         hold,
 	})
 	if err != nil {
 		return err
@@ -110,7 +145,9 @@ func (a *App) addHandler(r *routing, sub transport.Subscription, cfg config.Hand
 		Attempts:     cfg.Retry.Attempts,
 		Backoff:      cfg.Retry.Backoff,
 		Redeliver:    cfg.Retry.Redeliver,
-		Dependencies: needs,
+		Hold:         hold,
+		Quarantine:   work.quarantine,
+		Dependencies: work.needs,
 		Stopping:     r.stopping,
 		Marks:        a.client.db,
 		Redeliverer:  a.client.transport,
@@ -126,6 +163,7 @@ func (a *App) addHandler(r *routing, sub transport.Subscription, cfg config.Hand
 func (a *App) addCollector(r *routing, sub transport.Subscription) error {
 	subscriber, err := a.client.transport.Subscriber(transport.Consumer{
 		Subscription: sub, Dead: true, Window: deadletter.CollectWindow, Grace: grace, Gate: r.database,
+		Hold: a.client.opts.Config.Transport.Hold(nil),
 	})
 	if err != nil {
 		return err

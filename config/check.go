@@ -39,7 +39,7 @@ func crossCheck(c *Config, file string, origins map[string]Origin, found Problem
 	for name, h := range c.Handlers {
 		ch.handler("handlers."+name, h)
 		if c.Transport.Kind == KindAMQP {
-			ch.held("handlers."+name, h)
+			ch.held("handlers."+name, h, c.Transport.AMQP.ConsumerTimeout)
 		}
 	}
 	return ch.problems
@@ -84,25 +84,6 @@ func (ch *checker) handler(key string, h Handler) {
 	if own, ok := h.Options.(interface{ Validate() error }); ok && !ch.anyBelow(key+".options") {
 		ch.options(key+".options", own.Validate())
 	}
-}
-
-// held reports a handler that may keep one delivery for longer than RabbitMQ waits. With at-most-once the message is
-// acknowledged before it is handled.
-func (ch *checker) held(key string, h Handler) {
-	if longest := longestDelivery(h); h.Delivery == AtLeastOnce && pauses(h.Retry) <= MaxPauses && longest >= MaxHeld {
-		ch.complain(fmt.Sprintf("one delivery may last %s (attempts %d × (timeout %s + 5s), and the pauses between them), and RabbitMQ takes "+
-			"a message back after %s (its consumer_timeout): lower timeout or attempts, use redeliver, or transport.kind sql",
-			shortDuration((longest+time.Second-1).Truncate(time.Second)), h.Retry.Attempts, shortDuration(h.Timeout), shortDuration(MaxHeld)),
-			key+".timeout", key+".retry.attempts", key+".retry.backoff", "transport.kind")
-	}
-}
-
-// longestDelivery is how long a message may hold its place: every try ends by its timeout and goes on for as long as
-// it is waited for then, 5 s, and every pause has the most jitter.
-func longestDelivery(h Handler) time.Duration {
-	const patience = 5 * time.Second
-	quick := pauses(h.Retry)
-	return time.Duration(h.Retry.Attempts)*(h.Timeout+patience) + quick + quick/5
 }
 
 // anyBelow tells whether a key below that one has a problem.

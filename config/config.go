@@ -35,6 +35,9 @@ const (
 
 	UnknownDeadLetter = "dead-letter" // an error without a verdict is permanent
 	UnknownRetry      = "retry"       // an error without a verdict is transient
+
+	StuckQuarantine = "quarantine" // a handler whose attempts ignore the end of their time is taken out of work
+	StuckExit       = "exit"       // it ends the process
 )
 
 // Config is everything the worker can be told. It is valid as Load returns it.
@@ -95,6 +98,9 @@ type AMQP struct {
 	Heartbeat time.Duration `yaml:"heartbeat" range:"1s..60s"`
 	// ConnectTimeout is how long the first connection is tried for. Defaults to 30 s.
 	ConnectTimeout time.Duration `yaml:"connect_timeout" range:"1s..10m"`
+	// ConsumerTimeout is how long the broker leaves a message with a worker that does not acknowledge it: its
+	// consumer_timeout, which AMQP does not tell. Defaults to 30 min, as the broker's.
+	ConsumerTimeout time.Duration `yaml:"consumer_timeout" range:"1s..720h"`
 	// Name is shown by the broker beside the connections. Defaults to answerfeed, with host and process id.
 	Name string `yaml:"name"`
 }
@@ -111,7 +117,10 @@ type Handler struct {
 	Timeout time.Duration `yaml:"timeout" range:"1ms..24h"`
 	// OnUnknown is UnknownDeadLetter or UnknownRetry. Defaults to UnknownDeadLetter.
 	OnUnknown string `yaml:"on_unknown" oneof:"dead-letter,retry"`
-	Retry     Retry  `yaml:"retry"`
+	// OnStuck is StuckQuarantine or StuckExit: what happens when 100 attempts ignore the end of their time and still run.
+	// Defaults to StuckQuarantine.
+	OnStuck string `yaml:"on_stuck" oneof:"quarantine,exit"`
+	Retry   Retry  `yaml:"retry"`
 	// Options is a pointer to the handler's own settings, of the type its HandlerDecl gave; nil when it takes none.
 	Options any `yaml:"options"`
 }
@@ -134,10 +143,6 @@ const (
 	MaxPauses    = time.Hour // between quick attempts, added up: a message that waits longer should not hold a place
 	MaxRedeliver = 100       // durable delays; each distinct one is a queue on AMQP
 )
-
-// MaxHeld is how long RabbitMQ leaves a message with a worker that does not acknowledge it, unless its consumer_timeout
-// was changed: then it closes the channel and gives the message to the next. SQL leases are extended for as long as it takes.
-const MaxHeld = 30 * time.Minute
 
 // Relay says what run does about the outbox of the database.
 type Relay struct {
@@ -182,6 +187,7 @@ func Default() Config {
 	return Config{
 		Transport: Transport{Kind: KindSQL, SQL: local, AMQP: AMQP{
 			URL: "amqp://guest:guest@127.0.0.1:5672/", Failover: []string{}, Heartbeat: 5 * time.Second, ConnectTimeout: 30 * time.Second,
+			ConsumerTimeout: 30 * time.Minute,
 		}},
 		Database: local,
 		Handlers: map[string]Handler{},
@@ -201,6 +207,7 @@ func DefaultHandler() Handler {
 		Delivery:    AtLeastOnce,
 		Timeout:     10 * time.Second,
 		OnUnknown:   UnknownDeadLetter,
+		OnStuck:     StuckQuarantine,
 		Retry: Retry{
 			Attempts:  3,
 			Backoff:   50 * time.Millisecond,

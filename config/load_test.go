@@ -220,7 +220,7 @@ func TestEveryKeyInAFile(t *testing.T) {
 	loaded, err := config.Load(options("testdata/good_full.yaml"))
 	require.NoError(t, err)
 	quick := config.Handler{
-		Concurrency: 64, Delivery: config.AtMostOnce, Timeout: 90 * time.Second, OnUnknown: config.UnknownRetry,
+		Concurrency: 64, Delivery: config.AtMostOnce, Timeout: 90 * time.Second, OnUnknown: config.UnknownRetry, OnStuck: config.StuckExit,
 		Retry: config.Retry{Attempts: 1, Redeliver: []time.Duration{}},
 	}
 	views := config.DefaultHandler()
@@ -243,7 +243,7 @@ func TestEveryKeyInAFile(t *testing.T) {
 				URL: "amqps://feed:s3cret@mq.example.org:5671/feed", Failover: []string{"amqps://feed:s3cret@mq2.example.org:5671/feed"},
 				Management: "https://feed:s3cret@mq.example.org:15671",
 				CA:         "ca.pem", Cert: "worker.pem", Key: "worker.key", ServerName: "mq", Heartbeat: 10 * time.Second,
-				ConnectTimeout: time.Minute, Name: "feed worker",
+				ConnectTimeout: time.Minute, ConsumerTimeout: 20 * time.Minute, Name: "feed worker",
 			},
 		},
 		Database: config.Database{
@@ -265,7 +265,7 @@ func TestEveryKeyInAFile(t *testing.T) {
 		}
 		require.Equal(t, config.SourceFile, origin.Source, key)
 	}
-	require.Equal(t, config.Origin{Source: config.SourceFile, File: "testdata/good_full.yaml", Line: 65, Column: 11}, loaded.Origins["web.listen"])
+	require.Equal(t, config.Origin{Source: config.SourceFile, File: "testdata/good_full.yaml", Line: 67, Column: 11}, loaded.Origins["web.listen"])
 }
 
 // A declaration's defaults go before the general ones, and its options are not written to.

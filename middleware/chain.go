@@ -36,6 +36,11 @@ type Settings struct {
 	// Redeliver are the delays of the durable redeliveries that follow.
 	Redeliver []time.Duration
 
+	// Hold is how long a message may wait, for all that it waits for together,
+	// before it goes back to its queue. Defaults to 5 min.
+	Hold time.Duration
+	// Quarantine is the handler's. nil = it is never put into one.
+	Quarantine *Quarantine
 	// Dependencies are what the handler needs. nil = nothing.
 	Dependencies Dependencies
 

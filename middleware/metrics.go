@@ -2,8 +2,6 @@ package middleware
 
 import (
 	"errors"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -21,20 +19,13 @@ type Metrics struct {
 	inFlight  *prometheus.GaugeVec
 	abandoned *prometheus.GaugeVec
 
-	stuck     atomic.Int64 // abandoned attempts that still run
-	tooMany   chan struct{}
-	closeOnce sync.Once
+	quarantined *prometheus.GaugeVec
 }
-
-// maxAbandoned is how many abandoned attempts may run at once: beyond it the
-// process is sick, and its supervisor should start a new one.
-const maxAbandoned = 100
 
 // NewMetrics registers the collectors.
 func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
 	where := []string{"handler", "topic"}
 	m := &Metrics{
-		tooMany: make(chan struct{}),
 		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "answerfeed_messages_total",
 			Help: "Deliveries that ended, by outcome: handled, redelivered, dead-letter, returned, dropped.",
@@ -60,9 +51,13 @@ func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
 			Name: "answerfeed_abandoned_attempts",
 			Help: "Attempts that were settled as timed out and still run, ignoring their context.",
 		}, where),
+		quarantined: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "answerfeed_handler_quarantined",
+			Help: "1 while the handler is in quarantine, because its attempts ignore their context.",
+		}, []string{"handler"}),
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.messages, m.failures, m.uncounted, m.seconds, m.inFlight, m.abandoned} {
+	for _, c := range []prometheus.Collector{m.messages, m.failures, m.uncounted, m.seconds, m.inFlight, m.abandoned, m.quarantined} {
 		errs = append(errs, r.Register(c))
 	}
 	return m, errors.Join(errs...)
@@ -78,35 +73,19 @@ func (m *Metrics) Middleware(s Settings) message.HandlerMiddleware {
 	inFlight := m.inFlight.WithLabelValues(s.Handler, s.Topic)
 	return func(next message.HandlerFunc) message.HandlerFunc {
 		return func(msg *message.Message) ([]*message.Message, error) {
-			outcome := Handled
-			msg.SetContext(withOutcome(msg.Context(), &outcome))
+			d := delivery{began: time.Now(), outcome: Handled}
+			msg.SetContext(withDelivery(msg.Context(), &d))
 			inFlight.Inc()
 			defer inFlight.Dec()
-			start := time.Now()
 			out, err := next(msg)
-			seconds.Observe(time.Since(start).Seconds())
+			seconds.Observe(time.Since(d.began).Seconds())
 			if err != nil {
-				outcome = Returned
+				d.outcome = Returned
 			}
-			counters[outcome].Inc()
+			counters[d.outcome].Inc()
 			return out, err
 		}
 	}
-}
-
-// TooManyAbandoned is closed when 100 abandoned attempts run at once.
-func (m *Metrics) TooManyAbandoned() <-chan struct{} { return m.tooMany }
-
-func (m *Metrics) abandon(g prometheus.Gauge) {
-	g.Inc()
-	if m.stuck.Add(1) >= maxAbandoned {
-		m.closeOnce.Do(func() { close(m.tooMany) })
-	}
-}
-
-func (m *Metrics) comeBack(g prometheus.Gauge) {
-	g.Dec()
-	m.stuck.Add(-1)
 }
 
 func (m *Metrics) failed(s *Settings, reason failure.Reason) {

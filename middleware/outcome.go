@@ -1,6 +1,9 @@
 package middleware
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Outcome is how a delivery ended.
 type Outcome string
@@ -14,16 +17,26 @@ const (
 	Dropped      Outcome = "dropped"  // failed, with at-most-once
 )
 
-type outcomeKey struct{}
+// delivery is what the middleware of one delivery share: when it began, and how
+// it ended what is answered with success.
+type delivery struct {
+	began   time.Time
+	outcome Outcome
+}
 
-// withOutcome gives inner middleware a place to say how it ended what it
-// answers with success.
-func withOutcome(ctx context.Context, o *Outcome) context.Context {
-	return context.WithValue(ctx, outcomeKey{}, o)
+type deliveryKey struct{}
+
+func withDelivery(ctx context.Context, d *delivery) context.Context {
+	return context.WithValue(ctx, deliveryKey{}, d)
+}
+
+func deliveryOf(ctx context.Context) *delivery {
+	d, _ := ctx.Value(deliveryKey{}).(*delivery)
+	return d
 }
 
 func setOutcome(ctx context.Context, o Outcome) {
-	if p, ok := ctx.Value(outcomeKey{}).(*Outcome); ok {
-		*p = o
+	if d := deliveryOf(ctx); d != nil {
+		d.outcome = o
 	}
 }

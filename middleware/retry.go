@@ -59,7 +59,7 @@ func (s *Settings) again(m *message.Message, err error, n, before int, pause tim
 	}
 	verdict := s.judge(err)
 	s.Metrics.failed(s, verdict.Reason)
-	if verdict.Kind == failure.KindPermanent || n >= s.Attempts || verdict.RetryAfter > pause {
+	if verdict.Kind == failure.KindPermanent || n >= s.Attempts || verdict.RetryAfter > pause || s.Quarantine.shut() {
 		noteFailure(m, before+n)
 		return verdict
 	}

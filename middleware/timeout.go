@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime/pprof"
 	"sync/atomic"
 	"time"
 
@@ -19,15 +20,24 @@ const abandonAfter = 5 * time.Second
 // Timeout ends the context of an attempt when its time is up, or with the
 // message's own. An attempt that ignores this and still runs 5 s later is
 // abandoned: it is settled as timed out, and what it does later may take
-// effect beside the next attempt.
+// effect beside the next attempt. Of a handler in [Quarantine] no attempt
+// begins.
 func Timeout(s Settings) message.HandlerMiddleware {
 	return timeout(s, abandonAfter)
 }
 
 func timeout(s Settings, patience time.Duration) message.HandlerMiddleware {
 	abandoned := s.Metrics.abandoned.WithLabelValues(s.Handler, s.Topic)
+	label := labelled(s.Handler)
 	return func(next message.HandlerFunc) message.HandlerFunc {
 		return func(m *message.Message) ([]*message.Message, error) {
+			trial := false
+			if s.Quarantine.shut() {
+				var err error
+				if trial, err = s.Quarantine.enter(m.Context(), time.Until(s.holdUntil(m.Context())), s.Stopping); err != nil {
+					return nil, interrupted(err)
+				}
+			}
 			// Not a child of the message's context, which is watched below:
 			// entering each attempt there took a tenth of a drain's time.
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(m.Context()), s.Timeout)
@@ -39,26 +49,34 @@ func timeout(s Settings, patience time.Duration) message.HandlerMiddleware {
 			done := make(chan result, 1)
 			var left atomic.Bool // set by whichever of the two gives up first
 			go func() {
+				pprof.SetGoroutineLabels(label)
 				r := result{err: &failure.Panicked{Value: "runtime.Goexit", Stack: "the handler ended its goroutine"}}
 				defer func() { // Goexit comes through here, too
 					done <- r
 					if !left.CompareAndSwap(false, true) {
-						s.Metrics.comeBack(abandoned)
+						abandoned.Dec()
+						s.Quarantine.comeBack()
 					}
 				}()
 				r.out, r.err = next(attempt)
 			}()
+			r, ok := result{}, true
 			select {
-			case r := <-done:
-				return r.of(ctx)
+			case r = <-done:
 			case <-ctx.Done():
+				r, ok = late(done, &left, patience)
 			case <-m.Context().Done():
 				cancel()
+				r, ok = late(done, &left, patience)
 			}
-			if r, ok := late(done, &left, patience); ok {
+			if ok {
+				if trial {
+					s.Quarantine.passed()
+				}
 				return r.of(ctx)
 			}
-			s.Metrics.abandon(abandoned)
+			abandoned.Inc()
+			s.Quarantine.abandon(trial)
 			m.Metadata = maps.Clone(m.Metadata)
 			return nil, s.abandoned(m, ctx.Err(), patience)
 		}

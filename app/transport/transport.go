@@ -117,6 +117,9 @@ type Consumer struct {
 	Grace time.Duration
 	// Gate stops the intake for a while. nil = it never does.
 	Gate Gate
+	// Hold is how long what the broker has sent ahead is kept behind a closed
+	// gate, before it goes back. 0 = 5 min.
+	Hold time.Duration
 }
 
 // Gate says whether a consumer may take messages in; while it may not, what is

@@ -30,6 +30,14 @@ type Outbox struct {
 type ReadyReport struct {
 	Ready        bool                  `json:"ready"`
 	Dependencies map[string]Dependency `json:"dependencies"`
+	// Quarantined are the handlers that are out of work, by name.
+	Quarantined map[string]Quarantined `json:"quarantined,omitempty"`
+}
+
+// Quarantined is a handler whose attempts ignore the end of their time.
+type Quarantined struct {
+	Since time.Time `json:"since"`
+	Stuck int       `json:"stuck"` // attempts that were given up and still run
 }
 
 // Dependency is one thing that the worker needs, such as its database.

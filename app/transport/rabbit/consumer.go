@@ -1,6 +1,7 @@
 package rabbit
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -20,8 +21,8 @@ const (
 	// reopenPause is between two tries to consume, doubling to maxReopenPause.
 	reopenPause, maxReopenPause = 50 * time.Millisecond, time.Second
 	// holdUnread is how long what the broker sent ahead is kept unread behind a
-	// closed gate: well below the half hour after which the broker would end
-	// the channel.
+	// closed gate, unless the consumer says otherwise: well below the half hour
+	// after which the broker would end the channel.
 	holdUnread = 5 * time.Minute
 )
 
@@ -143,7 +144,7 @@ func (c *consumer) serve(ctx context.Context, s *session) (drained bool) {
 		open, changed := c.cfg.Opened()
 		switch {
 		case !open && !s.paused:
-			patience.set(holdUnread)
+			patience.set(cmp.Or(c.cfg.Hold, holdUnread))
 		case open && s.paused:
 			return false
 		case open:

@@ -153,5 +153,5 @@ func (o *outlived) note(key fingerprint) {
 			delete(o.handled, first.key)
 		}
 	}
-	o.order = slices.Delete(o.order, 0, old)
+	o.order = o.order[old:]
 }

@@ -294,8 +294,8 @@ func TestOutlived_EndedMeanwhile(t *testing.T) {
 
 // A consumer that the broker cancelled, because its queue is gone, is a line.
 func TestClosedByBroker_QueueDeleted(t *testing.T) {
-	onEach(t, func(t *testing.T, server *testserver.RabbitMQ, prefix string) {
-		r, log, registry := watchedAt(t, server, prefix)
+	onEach(t, func(t *testing.T, server *broker, prefix string) {
+		r, log, registry := watchedAt(t, server.RabbitMQ, prefix)
 		messages := consume(t, r, 1)
 		require.NoError(t, r.Publisher().Publish(topic, message.NewMessage("held", nil)))
 		held := next(t, messages) // there is no room for another
