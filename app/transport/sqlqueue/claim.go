@@ -57,7 +57,7 @@ func (c *consumer) next(ctx context.Context) (int64, error) {
 		}
 		return next, err
 	}
-	err := c.t.db.Read().QueryRowContext(ctx, c.t.queries.next, c.queue).Scan(&next, &c.head)
+	err := c.t.db.Read().QueryRowContext(ctx, c.t.queries.next, c.cfg.Name()).Scan(&next, &c.head)
 	if errors.Is(err, stdsql.ErrNoRows) {
 		err = nil
 	}
@@ -76,7 +76,7 @@ type batch struct {
 // claimRows is what claims messages, into b.
 func (c *consumer) claimRows(b *batch, want int, limit int64) step {
 	token := rand.Int64() | 1 // never 0, which is «not claimed»
-	s := step{what: "claiming messages", query: c.claim, args: []any{c.queue, want, limit, c.t.cfg.Lease.Microseconds(), token}}
+	s := step{what: "claiming messages", query: c.claim, args: []any{c.cfg.Name(), want, limit, c.t.cfg.Lease.Microseconds(), token}}
 	if c.cfg.AtMostOnce {
 		s.query, s.args = c.take, s.args[:3]
 	}

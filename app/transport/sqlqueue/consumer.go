@@ -38,7 +38,7 @@ type consumer struct {
 	t      *Transport
 	cfg    transport.Consumer
 	window *window.Window
-	queue  int64
+	queue  atomic.Int64 // its id: a hint, which registrar keeps
 	statements
 
 	// On PostgreSQL: see lookout.
@@ -76,7 +76,8 @@ func newConsumer(ctx context.Context, t *Transport, cfg transport.Consumer) (*co
 		signal: make(chan struct{}, 1), done: make(chan struct{}), news: make(chan struct{}, 1),
 		claims: map[*claim]struct{}{}, more: true,
 	}
-	err := t.db.Read().QueryRowContext(ctx, t.queries.findQueue, cfg.Name()).Scan(&c.queue)
+	var queue int64
+	err := t.db.Read().QueryRowContext(ctx, t.queries.findQueue, cfg.Name()).Scan(&queue)
 	if errors.Is(err, stdsql.ErrNoRows) {
 		return nil, transport.ErrNoQueue
 	}
@@ -86,6 +87,7 @@ func newConsumer(ctx context.Context, t *Transport, cfg transport.Consumer) (*co
 	if c.statements, err = prepare(t.db, t.queries); err != nil {
 		return nil, err
 	}
+	c.queue.Store(queue)
 	c.window = window.New(cfg.Window)
 	c.intake, c.stop = context.WithCancel(ctx)
 	return c, nil

@@ -46,6 +46,10 @@ func TestMain(m *testing.M) {
 			code = 1
 		}
 	}
+	if err := postgres18.stop(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
 	if err := goleak.Find(); code == 0 && err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1

@@ -173,7 +173,7 @@ func (l *lookout) heads(ctx context.Context, who []*consumer, fromBeginning bool
 		if fromBeginning {
 			from = beginning
 		}
-		queues[i], dues[i], ids[i] = c.queue, from.due, from.id
+		queues[i], dues[i], ids[i] = c.queue.Load(), from.due, from.id
 	}
 	rows, err := l.t.db.Read().QueryContext(ctx, l.t.queries.look, pgx.QueryExecModeExec, queues, dues, ids)
 	if err != nil {

@@ -15,9 +15,16 @@ var migrations embed.FS
 type queries struct {
 	fanOut, direct string // with %rows% and %topic% to fill in
 
-	addQueue, findQueue               string
-	dropQueues, orphans, dropMessages string
-	dropTables                        []string
+	addQueue, findQueue        string
+	queuesOf, retire           string // see Prune
+	orphans, dropMessages      string
+	dropRetired                string
+	dropTables                 []string
+	standing                   string // see registrar
+	readopt, read, unread      string
+	lockClock, shift, sawClock string
+	times                      string
+	readers                    string
 
 	claim, take     string // at least once, at most once
 	ack, back       string // of a list of ids
@@ -57,25 +64,63 @@ func newQueries(db *database.DB, prefix string) queries {
 	return sqliteQueries(db, prefix)
 }
 
-// names puts a prefix's tables, and the database's clock, into statements.
+// names puts a prefix's tables, and the queues' time, into statements: now is
+// the database's clock. As a query of its own the time is asked once a
+// statement, and may bound the scan of an index.
 func names(prefix, now string) *strings.Replacer {
-	return strings.NewReplacer("%now%", now, "%queues%", `"`+prefix+`queues"`, "%messages%", `"`+prefix+`queue_messages"`)
+	clock := `"` + prefix + `queue_clock"`
+	now = `(SELECT ` + now + ` + COALESCE((SELECT shift FROM ` + clock + ` WHERE id = 1), 0))`
+	return strings.NewReplacer("%now%", now, "%queues%", `"`+prefix+`queues"`, "%messages%", `"`+prefix+`queue_messages"`,
+		"%clock%", clock, "%seen%", `"`+prefix+`queue_seen"`, "%readers%", `"`+prefix+`queue_readers"`)
 }
 
 // The statements that are the same in both dialects.
 const (
-	addQueue   = `INSERT INTO %queues% (name, topic, handler, dead) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`
-	findQueue  = `SELECT id FROM %queues% WHERE name = $1`
-	dropQueues = `DELETE FROM %queues% WHERE handler = $1 RETURNING name`
-	orphans    = `SELECT DISTINCT queue_id FROM %messages% WHERE queue_id NOT IN (SELECT id FROM %queues%)`
+	addQueue  = `INSERT INTO %queues% (name, topic, handler, dead) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`
+	findQueue = `SELECT id FROM %queues% WHERE name = $1`
+	// thisQueue is looked up in each statement that claims: an id that was
+	// kept might be another queue's, in tables that were made anew or restored.
+	thisQueue = `(SELECT id FROM %queues% WHERE name = $1)`
+
+	// A queue that is pruned has no topic, until its messages are gone.
+	queuesOf    = `SELECT name FROM %queues% WHERE handler = $1`
+	retire      = `UPDATE %queues% SET name = 'pruned.' || id, topic = '', handler = '', dead = 1 WHERE handler = $1`
+	orphans     = `SELECT DISTINCT queue_id FROM %messages% WHERE queue_id NOT IN (SELECT id FROM %queues% WHERE topic <> '')`
+	dropRetired = `DELETE FROM %queues% WHERE topic = '' AND NOT EXISTS (SELECT 1 FROM %messages% AS m WHERE m.queue_id = %queues%.id)`
+
+	// The rest is the registrar's. readopt makes a queue again under the id
+	// that its messages have.
+	standing = `SELECT c.now, c.seen, q.name, q.id FROM (SELECT %now% AS now, COALESCE((SELECT at FROM %seen% WHERE id = 1), 0) AS seen) AS c
+		LEFT JOIN %queues% AS q ON q.topic <> ''`
+	readopt = `INSERT INTO %queues% (id, name, topic, handler, dead)%overriding%
+		SELECT CAST($5 AS BIGINT), CAST($1 AS TEXT), CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS INTEGER)
+		WHERE EXISTS (SELECT 1 FROM %messages% WHERE queue_id = $5) AND NOT EXISTS (SELECT 1 FROM %queues% WHERE id = $5)
+		ON CONFLICT DO NOTHING`
+	read      = `INSERT INTO %readers% (reader, queue, until) VALUES ($1, $2, %now% + $3) ON CONFLICT (reader, queue) DO UPDATE SET until = excluded.until`
+	unread    = `DELETE FROM %readers% WHERE reader = $1`
+	lockClock = `SELECT shift FROM %clock% WHERE id = 1`
+	times     = `SELECT %now%, COALESCE((SELECT at FROM %seen% WHERE id = 1), 0)`
+	shift     = `INSERT INTO %clock% (id, shift) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET shift = %clock%.shift + excluded.shift`
+	sawClock  = `INSERT INTO %seen% (id, at) VALUES (1, %now%) ON CONFLICT (id) DO UPDATE SET at = excluded.at WHERE excluded.at > %seen%.at`
+	// Times that are too far ahead are those of a clock that went back.
+	readers = `SELECT (SELECT count(DISTINCT r.reader) FROM %readers% AS r JOIN %queues% AS q ON q.name = r.queue
+		WHERE q.handler = $1 AND r.until > %now% AND r.until <= %now% + $2)`
 )
 
 // dropTables are the tables that the migrations make, and goose's own.
 func dropTables(prefix string) (statements []string) {
-	for _, table := range []string{"queue_messages", "queues", "queue_schema_needs", "queue_schema"} {
+	for _, table := range []string{"queue_messages", "queues", "queue_readers", "queue_clock", "queue_seen", "queue_schema_needs", "queue_schema"} {
 		statements = append(statements, `DROP TABLE IF EXISTS "`+prefix+table+`"`)
 	}
 	return statements
+}
+
+// same fills in the statements that are the same in both dialects.
+func (q *queries) same(sql func(string) string) {
+	q.addQueue, q.findQueue = sql(addQueue), sql(findQueue)
+	q.queuesOf, q.retire, q.orphans, q.dropRetired = sql(queuesOf), sql(retire), sql(orphans), sql(dropRetired)
+	q.standing, q.readopt, q.read, q.unread = sql(standing), sql(readopt), sql(read), sql(unread)
+	q.lockClock, q.shift, q.sawClock, q.readers, q.times = sql(lockClock), sql(shift), sql(sawClock), sql(readers), sql(times)
 }
 
 // schema is the migrations of the dialect with the prefix in place.

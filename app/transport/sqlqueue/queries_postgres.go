@@ -1,10 +1,12 @@
 package sqlqueue
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
-// nowPostgres is the clock, not the beginning of the transaction. As a query
-// of its own it is asked once a statement, and may bound the scan of an index.
-const nowPostgres = `(SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)`
+// nowPostgres is the clock, not the beginning of the transaction.
+const nowPostgres = `(extract(epoch FROM clock_timestamp()) * 1000000)::bigint`
 
 func postgresQueries(prefix string) queries {
 	sql := names(prefix, nowPostgres).Replace
@@ -16,17 +18,16 @@ func postgresQueries(prefix string) queries {
 	batch := func(mark string) string {
 		return `(SELECT id, due_at, now, sum(size) OVER (ORDER BY due_at, id ROWS UNBOUNDED PRECEDING) AS total FROM (
 			SELECT id, due_at, octet_length(payload) AS size, %now% AS now FROM %messages%
-			WHERE queue_id = $1 AND (due_at, id) > ` + mark + ` AND due_at <= %now% AND leased_until <= %now%
+			WHERE queue_id = ` + thisQueue + ` AND (due_at, id) > ` + mark + ` AND due_at <= %now% AND leased_until <= %now%
 			ORDER BY due_at, id LIMIT $2 FOR UPDATE SKIP LOCKED) AS head) AS p
 		WHERE m.id = p.id AND p.total <= $3`
 	}
 	const claimed = ` RETURNING m.id, m.deliveries, m.uuid, m.metadata, m.payload, p.due_at, p.now`
 	const these = ` WHERE id = ANY($1) AND token = $2`
-	return queries{
+	q := queries{
 		fanOut: sql(insert + `q.topic = %topic% AND q.dead = 0`),
 		direct: sql(insert + `q.name = %topic%`),
 
-		addQueue: sql(addQueue), findQueue: sql(findQueue), dropQueues: sql(dropQueues), orphans: sql(orphans),
 		dropTables: dropTables(prefix),
 		// In the order of ids, like acknowledgements: so they cannot wait for
 		// each other.
@@ -43,7 +44,7 @@ func postgresQueries(prefix string) queries {
 		// Where the dead queue is not, no row is found, and none is changed.
 		dead: sql(`UPDATE %messages% AS m SET queue_id = d.id, due_at = %now% + $3, metadata = $4, leased_until = 0, token = 0, deliveries = 0
 			FROM %queues% AS q JOIN %queues% AS d ON d.topic = q.topic AND d.handler = q.handler AND d.dead = 1
-			WHERE m.id = $1 AND m.token = $2 AND q.id = m.queue_id`),
+			WHERE m.id = $1 AND m.token = $2 AND q.id = m.queue_id AND q.topic <> ''`),
 
 		// Which claims last stands in the rows alone, so that all are read:
 		// about 0.2 s for a million that wait. The pool's statement timeout
@@ -54,7 +55,7 @@ func postgresQueries(prefix string) queries {
 				count(*) FILTER (WHERE due_at <= %now% AND leased_until <= %now%) AS ready,
 				count(*) FILTER (WHERE leased_until > %now%) AS leased,
 				count(*) FILTER (WHERE due_at > %now% AND leased_until <= %now%) AS delayed
-				FROM %messages% GROUP BY queue_id) AS c ON c.queue_id = q.id
+				FROM %messages% GROUP BY queue_id) AS c ON c.queue_id = q.id WHERE q.topic <> ''
 			ORDER BY q.topic, q.handler, q.dead`),
 
 		postgres: postgres{
@@ -86,4 +87,10 @@ func postgresQueries(prefix string) queries {
 			return []any{uuids, metadata, payloads}, `unnest($1::text[], $2::text[], $3::bytea[]) AS m (uuid, metadata, payload)`
 		},
 	}
+	q.same(func(text string) string {
+		return sql(strings.Replace(text, "%overriding%", " OVERRIDING SYSTEM VALUE", 1))
+	})
+	q.queuesOf += ` FOR UPDATE`
+	q.lockClock += ` FOR UPDATE`
+	return q
 }

@@ -18,14 +18,13 @@ func sqliteQueries(db *database.DB, prefix string) queries {
 	const batch = `(SELECT id FROM (
 		SELECT id, sum(size) OVER (ORDER BY due_at, id ROWS UNBOUNDED PRECEDING) AS total FROM (
 			SELECT id, due_at, octet_length(payload) AS size FROM %messages%
-			WHERE queue_id = $1 AND due_at <= %now% ORDER BY due_at, id LIMIT $2))
+			WHERE queue_id = ` + thisQueue + ` AND due_at <= %now% ORDER BY due_at, id LIMIT $2))
 		WHERE total <= $3)`
 	const these = ` WHERE id IN (SELECT value FROM json_each($1)) AND token = $2`
-	return queries{
+	q := queries{
 		fanOut: sql(insert + `q.topic = %topic% AND q.dead = 0`),
 		direct: sql(insert + `q.name = %topic%`),
 
-		addQueue: sql(addQueue), findQueue: sql(findQueue), dropQueues: sql(dropQueues), orphans: sql(orphans),
 		dropTables:   dropTables(prefix),
 		dropMessages: sql(`DELETE FROM %messages% WHERE id IN (SELECT id FROM %messages% WHERE queue_id = $1 LIMIT $2)`),
 
@@ -41,8 +40,8 @@ func sqliteQueries(db *database.DB, prefix string) queries {
 		// Where the dead queue is not, no row is found, and none is changed.
 		dead: sql(`UPDATE %messages% AS m SET queue_id = d.id, due_at = %now% + $3, metadata = $4, token = 0, deliveries = 0
 			FROM %queues% AS q JOIN %queues% AS d ON d.topic = q.topic AND d.handler = q.handler AND d.dead = 1
-			WHERE m.id = $1 AND m.token = $2 AND q.id = m.queue_id`),
-		next: sql(`SELECT due_at - %now%, octet_length(payload) FROM %messages% WHERE queue_id = $1 ORDER BY due_at, id LIMIT 1`),
+			WHERE m.id = $1 AND m.token = $2 AND q.id = m.queue_id AND q.topic <> ''`),
+		next: sql(`SELECT due_at - %now%, octet_length(payload) FROM %messages% WHERE queue_id = ` + thisQueue + ` ORDER BY due_at, id LIMIT 1`),
 
 		// Ready messages are counted in the index; only those that are not
 		// due yet, at most the windows and the delayed, are looked up.
@@ -51,7 +50,7 @@ func sqliteQueries(db *database.DB, prefix string) queries {
 			(SELECT count(*) FROM %messages% AS m WHERE m.queue_id = q.id AND m.due_at > %now% AND m.token <> 0),
 			(SELECT count(*) FROM %messages% AS m WHERE m.queue_id = q.id AND m.due_at > %now% AND m.token = 0),
 			COALESCE((SELECT %now% - m.enqueued_at FROM %messages% AS m WHERE m.queue_id = q.id ORDER BY m.due_at, m.id LIMIT 1), 0)
-			FROM %queues% AS q ORDER BY q.topic, q.handler, q.dead`),
+			FROM %queues% AS q WHERE q.topic <> '' ORDER BY q.topic, q.handler, q.dead`),
 
 		insertRows: 128,
 		list:       func(ids []int64) any { return jsonList(ids) },
@@ -63,6 +62,8 @@ func sqliteQueries(db *database.DB, prefix string) queries {
 			return args, database.Rows(len(uuids), 3)
 		},
 	}
+	q.same(func(text string) string { return sql(strings.Replace(text, "%overriding%", "", 1)) })
+	return q
 }
 
 // jsonList writes ids as a JSON array, the form in which SQLite takes a list as

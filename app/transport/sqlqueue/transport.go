@@ -52,9 +52,6 @@ func (c *Config) setDefaults() error {
 	return nil
 }
 
-// pruneBatch bounds one transaction of Prune.
-const pruneBatch = 1000
-
 // Transport is the queue table as a [transport.Transport].
 type Transport struct {
 	db        *database.DB
@@ -63,6 +60,7 @@ type Transport struct {
 	publisher *publisher
 	lookout   *lookout     // nil on SQLite
 	keeper    *housekeeper // nil on SQLite
+	registrar *registrar
 
 	consumers window.Set
 }
@@ -79,6 +77,7 @@ func New(db *database.DB, cfg Config) (*Transport, error) {
 		db: db, cfg: cfg, queries: s.queries,
 		publisher: newPublisher(db, s),
 	}
+	t.registrar = newRegistrar(t)
 	if db.Driver() == database.Postgres {
 		t.lookout, t.keeper = newLookout(t), newHousekeeper(t)
 	}
@@ -97,10 +96,8 @@ func (t *Transport) Migrate(ctx context.Context, subs []transport.Subscription) 
 	})
 	return t.db.Update(ctx, database.Durable, func(ctx context.Context, tx *stdsql.Tx) error {
 		for _, s := range subs {
-			for dead, name := range []string{s.Queue(), s.DeadQueue()} {
-				if _, err := tx.ExecContext(ctx, t.queries.addQueue, name, s.Topic, s.Handler, dead); err != nil {
-					return fmt.Errorf("adding queue %s: %w", name, err)
-				}
+			if err := t.addQueues(ctx, tx, s); err != nil {
+				return err
 			}
 		}
 		return nil
@@ -126,40 +123,6 @@ func (t *Transport) Check(ctx context.Context, subs []transport.Subscription) er
 		}
 	}
 	return nil
-}
-
-// Prune removes the handler's queues, then in small steps the messages of
-// queues that are no more: also those that an earlier Prune, which did not
-// come to its end, left behind.
-func (t *Transport) Prune(ctx context.Context, handler string) (names []string, err error) {
-	err = t.db.Update(ctx, database.Durable, func(ctx context.Context, tx *stdsql.Tx) error {
-		names, err = column[string](tx.QueryContext(ctx, t.queries.dropQueues, handler))
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("removing the queues of %s: %w", handler, err)
-	}
-	slices.Sort(names)
-	orphans, err := column[int64](t.db.Read().QueryContext(ctx, t.queries.orphans))
-	if err != nil {
-		return names, fmt.Errorf("looking for messages without a queue: %w", err)
-	}
-	for _, queue := range orphans {
-		for removed := int64(pruneBatch); removed == pruneBatch; {
-			err := t.db.Update(ctx, database.Relaxed, func(ctx context.Context, tx *stdsql.Tx) error {
-				result, err := tx.ExecContext(ctx, t.queries.dropMessages, queue, pruneBatch)
-				if err != nil {
-					return err
-				}
-				removed, err = result.RowsAffected()
-				return err
-			})
-			if err != nil {
-				return names, fmt.Errorf("removing messages without a queue: %w", err)
-			}
-		}
-	}
-	return names, nil
 }
 
 // column reads the only column of a query's rows.
@@ -251,17 +214,21 @@ func (t *Transport) Ping(ctx context.Context) error { return t.db.Ping(ctx) }
 // listen returns a channel that receives when there may be something new for
 // c: on SQLite, whenever somebody committed.
 func (t *Transport) listen(c *consumer) (changes <-chan struct{}, stop func()) {
+	leave := t.registrar.join(c)
 	if t.lookout == nil {
-		return t.db.Changes()
+		changes, unsubscribe := t.db.Changes()
+		return changes, func() { unsubscribe(); leave() }
 	}
 	t.keeper.start()
-	return t.lookout.join(c)
+	news, unsubscribe := t.lookout.join(c)
+	return news, func() { unsubscribe(); leave() }
 }
 
 // Close closes what still consumes, with the grace that it has, and then
 // publishing.
 func (t *Transport) Close() error {
 	t.consumers.Close()
+	t.registrar.close()
 	t.publisher.batch.Close()
 	if t.lookout != nil {
 		t.lookout.close()
