@@ -124,6 +124,11 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if !opts.Guest {
+		if err := a.join(ctx); err != nil {
+			return nil, err
+		}
+	}
 	a.life.closing(a.routing.drain)
 	a.life.then(needs.Stop) // first: nobody waits for what is away while the worker drains
 	if opts.Guest {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/answerfeed/answerfeed/app/deadletter"
 	"github.com/answerfeed/answerfeed/app/dependency"
+	"github.com/answerfeed/answerfeed/app/suspect"
 	"github.com/answerfeed/answerfeed/app/transport"
 	"github.com/answerfeed/answerfeed/config"
 	"github.com/answerfeed/answerfeed/handlers"
@@ -29,10 +30,13 @@ const (
 type routing struct {
 	router      *message.Router
 	subscribers []message.Subscriber
-	database    *dependency.Group // what collectors need
-	gates       []*gates          // of the handlers
-	stuck       chan error        // why a handler gives the process up; room for one
-	stopping    chan struct{}     // closed when draining begins
+	queues      []string              // of enabled handlers, with the prefix
+	database    *dependency.Group     // what collectors need
+	groups      *suspect.Store        // of what came back; nil: a guest keeps none
+	isolation   *middleware.Isolation // of all handlers
+	gates       []*gates              // of the handlers
+	stuck       chan error            // why a handler gives the process up; room for one
+	stopping    chan struct{}         // closed when draining begins
 	started     bool
 	done        chan struct{}
 	err         error // of the router, once done
@@ -45,7 +49,13 @@ func (a *App) newRouting(env handlers.Env) (*routing, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the router: %w", err)
 	}
-	r := &routing{router: router, stuck: make(chan error, 1), stopping: make(chan struct{}), done: make(chan struct{})}
+	r := &routing{
+		router: router, isolation: &middleware.Isolation{},
+		stuck: make(chan error, 1), stopping: make(chan struct{}), done: make(chan struct{}),
+	}
+	if !a.client.opts.Guest {
+		r.groups = suspect.NewStore(a.client.db)
+	}
 	if r.database, err = a.health.dependencies.Group(needsDatabase); err != nil {
 		return nil, err
 	}
@@ -133,10 +143,11 @@ func (a *App) addHandler(r *routing, sub transport.Subscription, topic handlers.
 		return err
 	}
 	r.subscribers = append(r.subscribers, subscriber)
+	r.queues = append(r.queues, a.client.opts.Config.Transport.Prefix+sub.Queue())
 	h := r.router.AddConsumerHandler(sub.Queue(), sub.Topic, subscriber, func(m *message.Message) error {
 		return topic.Handle(m.Context(), m.Payload)
 	})
-	h.AddMiddleware(middleware.Chain(middleware.Settings{
+	settings := middleware.Settings{
 		Handler:      sub.Handler,
 		Topic:        sub.Topic,
 		AtMostOnce:   cfg.Delivery == config.AtMostOnce,
@@ -149,12 +160,17 @@ func (a *App) addHandler(r *routing, sub transport.Subscription, topic handlers.
 		Quarantine:   work.quarantine,
 		Dependencies: work.needs,
 		Stopping:     r.stopping,
-		Marks:        a.client.db,
+		Isolation:    r.isolation,
+		Prefix:       a.client.opts.Config.Transport.Prefix,
 		Redeliverer:  a.client.transport,
 		LetterBox:    a.client.transport,
 		Metrics:      a.metrics,
 		Logger:       a.client.opts.Logger,
-	})...)
+	}
+	if r.groups != nil {
+		settings.Suspects = r.groups
+	}
+	h.AddMiddleware(middleware.Chain(settings)...)
 	return nil
 }
 

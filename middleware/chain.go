@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/answerfeed/answerfeed/app/transport"
 )
 
 // Redeliverer puts a message back to its own queue, to come again after a
@@ -47,13 +49,23 @@ type Settings struct {
 	// Stopping is closed when the worker begins to stop: what merely waits is
 	// then given back. nil = it never stops.
 	Stopping <-chan struct{}
-	// Marks single out what kills the process. nil = nothing does.
-	Marks Marks
+	// Suspects find out what kills the process. nil = nothing does.
+	Suspects Suspects
+	// Isolation is shared by all handlers. Defaults to one of this handler.
+	Isolation *Isolation
+	// Prefix is the transport's: two that share a database have queues of the
+	// same name.
+	Prefix string
 
 	Redeliverer Redeliverer
 	LetterBox   LetterBox
 	Metrics     *Metrics
 	Logger      *slog.Logger
+}
+
+// queue is the name under which the database knows of the queue.
+func (s *Settings) queue() string {
+	return s.Prefix + transport.Subscription{Topic: s.Topic, Handler: s.Handler}.Queue()
 }
 
 // Chain is the middleware of one handler, outermost first. What a middleware
@@ -64,7 +76,7 @@ func Chain(s Settings) []message.HandlerMiddleware {
 	begin := []message.HandlerMiddleware{Correlation(s), s.Metrics.Middleware(s)}
 	end := []message.HandlerMiddleware{Outage(s), Timeout(s), Recover, Limits}
 	if s.AtMostOnce {
-		return append(append(begin, AtMostOnce(s)), end...)
+		return append(append(begin, AtMostOnce(s), Beside(s)), end...)
 	}
-	return append(append(begin, DeadLetter(s), Redeliver(s), SingleOut(s), Retry(s)), end...)
+	return append(append(begin, DeadLetter(s), Redeliver(s), CrashLoopGuard(s), Retry(s)), end...)
 }

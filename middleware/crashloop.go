@@ -3,162 +3,162 @@ package middleware
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/answerfeed/answerfeed/app/event"
 	"github.com/answerfeed/answerfeed/app/failure"
+	"github.com/answerfeed/answerfeed/app/suspect"
 	"github.com/answerfeed/answerfeed/app/transport"
 )
 
-// CrashLoop is the reason of a letter whose message was being handled each
-// time that the process died.
+// CrashLoop is the reason of a letter whose message was handled alone each time
+// that the process died.
 const CrashLoop failure.Reason = "crash-loop"
 
-const (
-	// suspectFrom is how many returns make a message a suspect: the broker
-	// counts one for whatever was in flight when a process died, and for each
-	// connection that was closed.
-	suspectFrom = 2
-	// maxMarks left behind prove it.
-	maxMarks = 5
-	// company is how long the first suspect waits for others, of which any
-	// may go first.
-	company = 100 * time.Millisecond
-	// unmarkWithin bounds the erasing of a mark, which is tried each
-	// unmarkPause: a mark that stays counts as a death of the process.
-	unmarkWithin, unmarkPause = 5 * time.Second, 100 * time.Millisecond
-)
+// aloneWithin is how long others wait for a message that is handled alone, at
+// least.
+const aloneWithin = time.Minute
 
-// Marks are kept where they outlive the process.
-type Marks interface {
-	// Mark returns how many marks of this attempt were left behind before.
-	Mark(ctx context.Context, handler, topic, identity string, requeues int) (left int, err error)
-	Unmark(ctx context.Context, handler, topic, identity string, requeues int) error
+// Suspects keeps the groups of what came back, where they outlive the process:
+// see the package suspect.
+type Suspects interface {
+	// Look is what a member that comes back now has as Since.
+	Look() int64
+	Standing(ctx context.Context, queue string) ([]suspect.Group, error)
+	// Begin returns false for a group that another process has taken.
+	Begin(ctx context.Context, g suspect.Group) (id string, begun bool, err error)
+	End(ctx context.Context, id string, unfinished bool)
 }
 
-// SingleOut handles messages that came back twice or more one at a time, each
-// with a durable mark that is erased afterwards. A message whose process died
-// five times with its mark standing is a dead letter; those that were merely
-// in flight beside it pass. Who goes first is left to chance, so that a worker
-// that dies of something else does not blame the same message each time.
-func SingleOut(s Settings) message.HandlerMiddleware {
-	line := &line{}
+// CrashLoopGuard handles what came back in groups, each with a durable row for
+// as long as it is handled. What is delivered for the first time passes without
+// one. A message of which the process died five times while it handled nothing
+// else is a dead letter; those that were merely in flight beside it pass.
+func CrashLoopGuard(s Settings) message.HandlerMiddleware {
+	g := newGuard(&s)
 	return func(next message.HandlerFunc) message.HandlerFunc {
-		if s.Marks == nil {
+		if s.Suspects == nil {
 			return next
 		}
 		return func(m *message.Message) ([]*message.Message, error) {
-			if d, _ := transport.DeliveryOf(m); d.Returns < suspectFrom {
-				return next(m)
+			if d, _ := transport.DeliveryOf(m); d.Returns > 0 {
+				return g.handle(next, m)
 			}
-			return s.single(line, next, m)
+			return s.beside(next, m, s.Stopping)
 		}
 	}
 }
 
-// single handles a suspect, when it is its turn.
-func (s *Settings) single(line *line, next message.HandlerFunc, m *message.Message) ([]*message.Message, error) {
-	ctx := m.Context()
-	if !line.wait(ctx, s.Stopping) {
-		return nil, interrupted(errors.New("it came back before, and others like it are handled first"))
+// Beside lets messages that are off their queue already wait for one of another
+// queue that is handled alone.
+func Beside(s Settings) message.HandlerMiddleware {
+	return func(next message.HandlerFunc) message.HandlerFunc {
+		return func(m *message.Message) ([]*message.Message, error) { return s.beside(next, m, nil) }
 	}
-	defer line.leave()
-	if s.Dependencies != nil {
-		if away := s.Dependencies.Wait(ctx, holdWithin); away != nil {
-			return nil, interrupted(away)
-		}
+}
+
+func (s *Settings) beside(next message.HandlerFunc, m *message.Message, stopping <-chan struct{}) ([]*message.Message, error) {
+	if s.Isolation == nil {
+		return next(m)
 	}
-	identity, requeues := event.MessageOf(ctx).Identity(), transport.Count(m, transport.KeyRequeues)
-	left, err := s.Marks.Mark(ctx, s.Handler, s.Topic, identity, requeues)
-	if err != nil {
-		return nil, s.unsafe(m, err)
+	if !s.Isolation.enter(m.Context(), stopping) {
+		return nil, interrupted(errors.New("a message that the worker may have died of is handled alone"))
 	}
-	if left >= maxMarks {
-		noteFailure(m, transport.Count(m, transport.KeyAttempts)+left)
-		s.Metrics.failed(s, CrashLoop)
-		return nil, failure.Permanent(CrashLoop, errors.New("the worker died each of the last five times that it handled this message"))
-	}
-	defer s.unmark(ctx, identity, requeues)
+	defer s.Isolation.leave(1)
 	return next(m)
 }
 
-func (s *Settings) unmark(ctx context.Context, identity string, requeues int) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unmarkWithin)
+// handle handles what came back, when it is its turn.
+func (g *guard) handle(next message.HandlerFunc, m *message.Message) ([]*message.Message, error) {
+	until := g.holdUntil(m.Context())
+	ctx, cancel := context.WithDeadline(m.Context(), until)
 	defer cancel()
-	for {
-		err := s.Marks.Unmark(ctx, s.Handler, s.Topic, identity, requeues)
-		if err == nil {
-			return
-		}
-		select {
-		case <-time.After(unmarkPause):
-		case <-ctx.Done():
-			s.Logger.WarnContext(ctx, "the mark of a message that came back before is left behind", "error", err)
-			return
+	if g.Dependencies != nil {
+		if away := g.Dependencies.Wait(ctx, time.Until(until)); away != nil {
+			return nil, interrupted(away)
 		}
 	}
-}
-
-// line is where suspects wait for their turn.
-type line struct {
-	mu      sync.Mutex
-	busy    bool
-	waiting []chan struct{}
-}
-
-// wait returns true when it is the caller's turn, and false when that takes
-// longer than holdWithin, or the worker stops, or ctx ends.
-func (l *line) wait(ctx context.Context, stopping <-chan struct{}) bool {
-	turn := make(chan struct{})
-	l.mu.Lock()
-	l.waiting = append(l.waiting, turn)
-	if !l.busy {
-		l.busy = true
-		time.AfterFunc(company, l.leave)
+	c := &comeback{
+		member:  suspect.NewMember(event.MessageOf(ctx).Identity(), transport.Count(m, transport.KeyRequeues), g.Suspects.Look()),
+		arrived: time.Now(),
+		decided: make(chan decision, 1),
 	}
-	l.mu.Unlock()
-	patience := time.NewTimer(holdWithin)
-	defer patience.Stop()
-	select {
-	case <-turn:
-		return true
-	case <-stopping:
-	case <-ctx.Done():
-	case <-patience.C:
+	for fresh := true; ; fresh = false {
+		d, ok := g.wait(ctx, c, fresh)
+		switch {
+		case !ok:
+			return nil, interrupted(errors.New("it came back before, and others like it are handled first"))
+		case d.guilty:
+			noteFailure(m, transport.Count(m, transport.KeyAttempts)+suspect.MaxDeaths)
+			g.Metrics.failed(g.Settings, CrashLoop)
+			return nil, failure.Permanent(CrashLoop, errors.New("the worker died each of the last five times that it handled this message, and nothing else"))
+		case d.group != nil:
+			return g.inCompany(d.group, next, m)
+		}
+		if r, done := g.alone(d.alone, next, m); done {
+			return r.out, r.err
+		}
 	}
-	return l.stepOut(turn)
 }
 
-// leave gives the turn to one of those who wait.
-func (l *line) leave() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	n := len(l.waiting)
-	if n == 0 {
-		l.busy = false
+// inGroup is a group that this process handles.
+type inGroup struct {
+	id         string
+	suspect    bool
+	members    atomic.Int64
+	unfinished atomic.Bool
+}
+
+// inCompany handles a member of a group.
+func (g *guard) inCompany(group *inGroup, next message.HandlerFunc, m *message.Message) (out []*message.Message, err error) {
+	defer func() { g.ended(m.Context(), group, errors.Is(err, errInterrupted)) }()
+	return next(m)
+}
+
+// ended books the end of one member.
+func (g *guard) ended(ctx context.Context, group *inGroup, unfinished bool) {
+	defer g.Isolation.leave(1)
+	if unfinished {
+		group.unfinished.Store(true)
+	}
+	if group.members.Add(-1) > 0 {
 		return
 	}
-	i := rand.IntN(n)
-	close(l.waiting[i])
-	l.waiting[i] = l.waiting[n-1]
-	l.waiting = l.waiting[:n-1]
+	g.Suspects.End(ctx, group.id, group.suspect && group.unfinished.Load())
+	if group.suspect {
+		g.next()
+	}
 }
 
-// stepOut takes the caller out of the line; true when it was given its turn
-// meanwhile.
-func (l *line) stepOut(turn chan struct{}) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for i, other := range l.waiting {
-		if other == turn {
-			l.waiting[i] = l.waiting[len(l.waiting)-1]
-			l.waiting = l.waiting[:len(l.waiting)-1]
-			return false
-		}
+// alone handles a message while nothing else begins in this process. done is
+// false when it has to wait for its turn again.
+func (g *guard) alone(group *suspect.Group, next message.HandlerFunc, m *message.Message) (r result, done bool) {
+	ctx := m.Context()
+	open := g.Isolation.shut(ctx, g.Stopping, max(aloneWithin, g.Timeout+2*abandonAfter))
+	if open == nil { // another queue's, or the worker stops
+		g.setBusy(false)
+		return result{}, false
 	}
-	return true
+	defer open()
+	begin, cancel := context.WithTimeout(ctx, roundWithin)
+	defer cancel()
+	id, begun, err := g.Suspects.Begin(begin, *group)
+	g.report(err)
+	if err != nil || !begun {
+		g.setBusy(false)
+		return result{}, false
+	}
+	g.Metrics.group(g.Settings, groupAlone)
+	if n, now := g.told[groupAlone].add(1); now {
+		g.Logger.WarnContext(ctx, "a message is handled alone, since workers died of it or beside it", "deaths", group.Deaths, "messages", n)
+	}
+	defer func() {
+		g.Suspects.End(ctx, id, errors.Is(r.err, errInterrupted))
+		g.next()
+	}()
+	r.out, r.err = next(m)
+	return r, true
 }

@@ -8,6 +8,7 @@
 //	Metrics      counts how the message ended, and how long it took
 //	DeadLetter   permanent, unknown or exhausted: a letter, then success
 //	Redeliver    transient after the quick attempts: back to the queue, later
+//	CrashLoopGuard  what came back: in groups, to find what kills
 //	Retry        quick attempts, in process; gives each failure its verdict
 //	Timeout      bounds one attempt, also of a handler that ignores its context
 //	Recover      a panic becomes an error

@@ -2,6 +2,8 @@ package middleware
 
 import (
 	"errors"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -18,8 +20,13 @@ type Metrics struct {
 	uncounted *prometheus.CounterVec
 	inFlight  *prometheus.GaugeVec
 	abandoned *prometheus.GaugeVec
+	suspects  *prometheus.GaugeVec
+	groups    *prometheus.CounterVec
 
 	quarantined *prometheus.GaugeVec
+
+	mu     sync.Mutex
+	flying map[string]*atomic.Int64 // by queue
 }
 
 // NewMetrics registers the collectors.
@@ -55,9 +62,18 @@ func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
 			Name: "answerfeed_handler_quarantined",
 			Help: "1 while the handler is in quarantine, because its attempts ignore their context.",
 		}, []string{"handler"}),
+		suspects: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "answerfeed_suspects",
+			Help: "Messages that came back and wait for their turn.",
+		}, where),
+		groups: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "answerfeed_suspect_groups_total",
+			Help: "Groups of messages that came back, by kind: company, suspected, alone.",
+		}, append(where, "kind")),
+		flying: map[string]*atomic.Int64{},
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.messages, m.failures, m.uncounted, m.seconds, m.inFlight, m.abandoned, m.quarantined} {
+	for _, c := range []prometheus.Collector{m.messages, m.failures, m.uncounted, m.seconds, m.inFlight, m.abandoned, m.quarantined, m.suspects, m.groups} {
 		errs = append(errs, r.Register(c))
 	}
 	return m, errors.Join(errs...)
@@ -71,12 +87,15 @@ func (m *Metrics) Middleware(s Settings) message.HandlerMiddleware {
 	}
 	seconds := m.seconds.WithLabelValues(s.Handler, s.Topic)
 	inFlight := m.inFlight.WithLabelValues(s.Handler, s.Topic)
+	flying := m.flyingOf(s.queue())
 	return func(next message.HandlerFunc) message.HandlerFunc {
 		return func(msg *message.Message) ([]*message.Message, error) {
 			d := delivery{began: time.Now(), outcome: Handled}
 			msg.SetContext(withDelivery(msg.Context(), &d))
 			inFlight.Inc()
 			defer inFlight.Dec()
+			flying.Add(1)
+			defer flying.Add(-1)
 			out, err := next(msg)
 			seconds.Observe(time.Since(d.began).Seconds())
 			if err != nil {
@@ -88,6 +107,37 @@ func (m *Metrics) Middleware(s Settings) message.HandlerMiddleware {
 	}
 }
 
+func (m *Metrics) flyingOf(queue string) *atomic.Int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.flying[queue] == nil {
+		m.flying[queue] = &atomic.Int64{}
+	}
+	return m.flying[queue]
+}
+
+// InFlight is how many messages of each queue are being handled now.
+func (m *Metrics) InFlight() map[string]int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := make(map[string]int, len(m.flying))
+	for queue, n := range m.flying {
+		all[queue] = int(n.Load())
+	}
+	return all
+}
+
 func (m *Metrics) failed(s *Settings, reason failure.Reason) {
 	m.failures.WithLabelValues(s.Handler, s.Topic, string(reason)).Inc()
+}
+
+// The kinds of groups: labels of a metric.
+const (
+	groupCompany   = "company"   // came back
+	groupSuspected = "suspected" // a worker died in their company
+	groupAlone     = "alone"
+)
+
+func (m *Metrics) group(s *Settings, kind string) {
+	m.groups.WithLabelValues(s.Handler, s.Topic, kind).Inc()
 }

@@ -1,7 +1,6 @@
 package failures
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"fmt"
@@ -30,6 +29,8 @@ const programVariable = "WORKER_TEST_PROGRAM"
 const (
 	// deadly is a payload that the recorder's process dies of.
 	deadly = "deadly"
+	// slow is a payload that takes the recorder's process a while.
+	slow = "slow"
 	// died is the status of that process.
 	died = 3
 )
@@ -40,8 +41,12 @@ func program() int {
 	defer stop()
 	all := []handlers.Handler{recorder(func(ctx context.Context, payload []byte) error {
 		// So that they are in flight together.
+		takes := rand.N(20 * time.Millisecond)
+		if string(payload) == slow {
+			takes = 300 * time.Millisecond
+		}
 		select {
-		case <-time.After(rand.N(20 * time.Millisecond)):
+		case <-time.After(takes):
 		case <-ctx.Done():
 		}
 		if string(payload) == deadly {
@@ -63,7 +68,7 @@ func program() int {
 // process is a worker of program.
 type process struct {
 	cmd   *exec.Cmd
-	log   bytes.Buffer
+	log   output
 	ended chan struct{}
 }
 
