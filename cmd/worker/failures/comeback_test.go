@@ -84,7 +84,7 @@ func TestComebacks_KillsAccuseNobody(t *testing.T) {
 		db := p.reader(t)
 		for range kills {
 			w := p.begin(t)
-			eventually(t, "it runs", func() bool { return strings.Contains(w.log.String(), "answerfeed is running") })
+			eventually(t, "it runs", w.runs)
 			<-time.After(rand.N(600 * time.Millisecond))
 			require.NoError(t, w.cmd.Process.Kill())
 			<-w.ended

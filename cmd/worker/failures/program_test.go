@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -89,6 +90,9 @@ func (p place) begin(t *testing.T) *process {
 	return w
 }
 
+// runs reports that the worker has begun its work, and knows SIGTERM.
+func (w *process) runs() bool { return strings.Contains(w.log.String(), "answerfeed is running") }
+
 // dies waits until the worker has died of the deadly payload, or until it has
 // no more reason to.
 func (w *process) dies(t *testing.T, over func() bool) bool {
@@ -104,7 +108,7 @@ func (w *process) dies(t *testing.T, over func() bool) bool {
 			require.FailNow(t, "it neither died nor was done", w.log.String())
 		case <-time.After(20 * time.Millisecond):
 		}
-		if over() {
+		if w.runs() && over() {
 			require.NoError(t, w.cmd.Process.Signal(syscall.SIGTERM))
 			<-w.ended
 			require.Zero(t, w.cmd.ProcessState.ExitCode(), w.log.String())
