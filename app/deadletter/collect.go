@@ -32,9 +32,9 @@ func (s *Store) Collect(handler, topic string, logger *slog.Logger) message.NoPu
 	}
 }
 
-// fromMessage reads what the worker's middleware wrote into the metadata. A
-// message that came to the dead queue in another way, by a broker's own
-// limit, has none of it, and is a letter all the same.
+// fromMessage reads what the worker's middleware wrote into the metadata, or
+// the transport for what a broker gave up. A message that came to the dead
+// queue in another way has none of it, and is a letter all the same.
 func fromMessage(m *message.Message, handler, topic string) *Letter {
 	l := &Letter{
 		Handler: handler, Topic: topic,

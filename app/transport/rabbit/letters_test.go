@@ -198,3 +198,40 @@ func TestBrokersLetters_SayWhy(t *testing.T) {
 		require.Equal(t, "m", next(t, consume(t, r, 1)).UUID, "the rest is handled")
 	})
 }
+
+// From a broker in alarm nothing is taken that could not be put anywhere: a
+// process that dies then would spend the broker's patience.
+func TestMovers_TakeNothingFromABrokerInAlarm(t *testing.T) {
+	server := rough.get(t)
+	p := prefix()
+	older(t, bare(t, server.URL), p)
+	ch := bare(t, server.URL)
+	queue := p + subscription().Queue()
+	require.NoError(t, ch.Confirm(false))
+	c, err := ch.PublishWithDeferredConfirm("", queue+".dead", true, false, amqp.Publishing{MessageId: "letter", DeliveryMode: amqp.Persistent})
+	require.NoError(t, err)
+	require.True(t, c.Wait())
+
+	ctl(t, server, "set_vm_memory_high_watermark", "0.00001")
+	lifted := false
+	lift := func() {
+		if !lifted {
+			lifted = true
+			ctl(t, server, "set_vm_memory_high_watermark", "0.4")
+		}
+	}
+	defer lift()
+	log := &lines{}
+	cfg := settings(server.URL, p, noSettings)
+	cfg.Logger, cfg.PublishTimeout = log.logger(), time.Second
+	r := migrated(t, cfg)
+	dead := consumeLetters(t, r)
+	require.Eventually(t, func() bool { return log.count("cannot be emptied", queue+".dead", "alarm") > 0 }, patience, 10*time.Millisecond)
+	q, err := bare(t, server.URL).QueueDeclarePassive(queue+".dead", true, false, false, false, nil)
+	require.NoError(t, err)
+	require.Equal(t, 1, q.Messages)
+	lift()
+	m := next(t, dead)
+	require.Equal(t, "letter", m.UUID)
+	m.Ack()
+}

@@ -21,6 +21,7 @@ func failures() []row {
 		{"acknowledging what was redelivered leaves the redelivery alone", false, redeliverAtOnce},
 		{"a dead letter rests in the dead queue with the same bytes", false, deadLetter},
 		{"a dead letter survives a restart of the broker", true, deadLetterRestart},
+		{"what is given back again and again stays, a message and a letter", false, manyNacks},
 	}
 }
 
@@ -43,6 +44,26 @@ func nack(s *stage) {
 		m.Nack()
 	}
 	c.next().Ack()
+	s.settles(t, transport.Backlog{})
+}
+
+// manyNacks gives back more often than RabbitMQ 4 has patience by default.
+func manyNacks(s *stage) {
+	const times = 25
+	t := s.open(Settings{NackPause: time.Millisecond})
+	want := s.publish(t, topic, 1)
+	for _, reader := range []transport.Consumer{window(1), {Subscription: subscription(), Dead: true, Window: 1}} {
+		c := s.consume(t, reader)
+		for range times {
+			c.next().Nack()
+		}
+		m := c.next()
+		require.Equal(s, want[0], m.UUID)
+		if !reader.Dead {
+			require.NoError(s, t.DeadLetter(s.Context(), m))
+		}
+		m.Ack()
+	}
 	s.settles(t, transport.Backlog{})
 }
 
