@@ -162,8 +162,8 @@ func (m *mover) hangUp(ctx context.Context, ch *amqp.Channel) {
 	_, _ = within(ctx, func() (struct{}, error) { return struct{}{}, ch.Close() }, func(struct{}) {})
 }
 
-// move moves what it can, and returns what it cannot move now. When together
-// they are refused, each is tried alone.
+// move moves what it can, acknowledges that, and returns what it cannot move
+// now. What cannot be acknowledged comes again.
 func (m *mover) move(ctx context.Context, batch []amqp.Delivery) (left []amqp.Delivery, err error) {
 	byQueue := map[string][]amqp.Delivery{}
 	all := make(map[uint64]moved, len(batch))
@@ -177,42 +177,34 @@ func (m *mover) move(ctx context.Context, batch []amqp.Delivery) (left []amqp.De
 		byQueue[to.to] = append(byQueue[to.to], d)
 	}
 	for queue, deliveries := range byQueue {
-		publishErr := m.publish(ctx, queue, deliveries, all)
-		if publishErr == nil {
-			continue
+		messages := make([]*message.Message, len(deliveries))
+		for i, d := range deliveries {
+			messages[i] = all[d.DeliveryTag].message
 		}
-		err = publishErr
-		alone := len(deliveries) > 1 && m.t.publishing.blockedBy() == ""
-		for _, d := range deliveries {
-			if !alone || ctx.Err() != nil || m.publish(ctx, queue, []amqp.Delivery{d}, all) != nil {
-				left = append(left, d)
+		for i, outcome := range m.publish(ctx, queue, messages) {
+			d := deliveries[i]
+			if outcome != nil {
+				left, err = append(left, d), fmt.Errorf("moving a message from %s to %s: %w", m.from, queue, outcome)
+				continue
 			}
+			if tell := all[d.DeliveryTag].tell; tell != nil {
+				tell()
+			}
+			_ = d.Ack(false)
 		}
 	}
 	return left, err
 }
 
-// publish publishes to one queue, and then acknowledges. What cannot be
-// acknowledged comes again.
-func (m *mover) publish(ctx context.Context, queue string, deliveries []amqp.Delivery, all map[uint64]moved) error {
+// publish publishes to one queue, and tells of each message why it is not
+// published.
+func (m *mover) publish(ctx context.Context, queue string, messages []*message.Message) []error {
 	publishing, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.t.cfg.PublishTimeout)
 	defer cancel()
 	// What was begun when the transport closes may come to its end.
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(moveWithin, cancel) })()
-	messages := make([]*message.Message, len(deliveries))
-	for i, d := range deliveries {
-		messages[i] = all[d.DeliveryTag].message
-	}
-	if err := m.t.publisher.publish(publishing, m.t.cfg.Prefix+queuesExchange, queue, messages); err != nil {
-		return fmt.Errorf("moving messages from %s to %s: %w", m.from, queue, err)
-	}
-	for _, d := range deliveries {
-		if tell := all[d.DeliveryTag].tell; tell != nil {
-			tell()
-		}
-		_ = d.Ack(false)
-	}
-	return nil
+	err := m.t.publisher.publish(publishing, m.t.cfg.Prefix+queuesExchange, queue, messages)
+	return transport.Outcomes(err, len(messages))
 }
 
 // report logs that the queue cannot be emptied, or can again: once a change.
