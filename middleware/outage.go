@@ -38,8 +38,8 @@ func (s *Settings) holdUntil(ctx context.Context) time.Time {
 
 // Outage makes no attempt while a dependency is away, and takes none for made
 // that failed because of it: a transient failure counts only if all
-// dependencies answer after it. What waits longer than 5 min, or while the
-// worker stops, is given back to its queue.
+// dependencies answer after it. What waits longer than 5 min from its delivery,
+// or while the worker stops, is given back to its queue.
 func Outage(s Settings) message.HandlerMiddleware {
 	uncounted := s.Metrics.uncounted.WithLabelValues(s.Handler, s.Topic)
 	return func(next message.HandlerFunc) message.HandlerFunc {
@@ -58,6 +58,9 @@ func Outage(s Settings) message.HandlerMiddleware {
 					return out, err
 				}
 				uncounted.Inc()
+				if time.Now().After(until) { // else an outage that comes and goes would hold it for as long as it does
+					return nil, interrupted(err)
+				}
 			}
 		}
 	}

@@ -136,6 +136,41 @@ func TestOutage_GivesBackAfterFiveMinutes(t *testing.T) {
 	}
 }
 
+// The five minutes are for all quick attempts together: a broker takes back
+// what is held for too long.
+func TestOutage_TwoInOneDeliveryHoldNoLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &power{}
+		p.cut()
+		r, begin := newRig(t, needing(p)), time.Now()
+		go func() { <-time.After(4 * time.Minute); p.restore() }()
+		require.Error(t, r.handle(newMessage(), func(*message.Message) error {
+			go func() { <-time.After(time.Millisecond); p.cut() }()
+			return failure.Transient(errBoom)
+		}))
+		require.Equal(t, 5*time.Minute, time.Since(begin))
+		require.Empty(t, r.redelivered)
+		p.restore()
+	})
+}
+
+// A dependency that comes and goes made attempts without end, in one delivery.
+func TestOutage_ThatComesAndGoesGivesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, attempts, begin := newRig(t, needing(&power{})), 0, time.Now()
+		require.Error(t, r.handle(newMessage(), func(*message.Message) error {
+			<-time.After(9 * time.Second)
+			if attempts++; attempts > 1000 {
+				return nil
+			}
+			return failure.Transient(errBoom)
+		}))
+		require.LessOrEqual(t, time.Since(begin), 5*time.Minute+9*time.Second)
+		require.Empty(t, r.redelivered)
+		require.Empty(t, r.letters)
+	})
+}
+
 // A failure of its own counts while everything else is well, and a permanent
 // one at any time.
 func TestOutage_OwnFaultsCount(t *testing.T) {
