@@ -134,8 +134,8 @@ func TestQuarantine_TriesAFew(t *testing.T) {
 				_ = r.handle(t.Context(), func(ctx context.Context) error { begun.Add(1); return r.stick(ctx) })
 			}()
 		}
-		for i, pause := range []time.Duration{1, 2, 4, 8, 10, 10} {
-			<-time.After(pause*time.Minute - 1)
+		for i, minutes := range []int{1, 2, 4, 8, 10, 10} {
+			<-time.After(time.Duration(minutes)*time.Minute - 1)
 			synctest.Wait()
 			require.EqualValues(t, i*trials, begun.Load())
 			<-time.After(1)
@@ -210,7 +210,7 @@ func TestQuarantine_FailedAttemptsAreKept(t *testing.T) {
 		r.getStuck(t, MaxAbandoned-1)
 		m := message.NewMessage("u1", []byte("{}"))
 		m.SetContext(t.Context())
-		_, err := Retry(r.Settings)(timeout(r.Settings, patience)(func(m *message.Message) ([]*message.Message, error) {
+		_, err := Retry(r.Settings)(Timeout(r.Settings)(func(m *message.Message) ([]*message.Message, error) {
 			return nil, r.stick(m.Context())
 		}))(m)
 		require.Equal(t, failure.Timeout, failure.Classify(err).Reason)

@@ -23,10 +23,6 @@ const abandonAfter = 5 * time.Second
 // effect beside the next attempt. Of a handler in [Quarantine] no attempt
 // begins.
 func Timeout(s Settings) message.HandlerMiddleware {
-	return timeout(s, abandonAfter)
-}
-
-func timeout(s Settings, patience time.Duration) message.HandlerMiddleware {
 	abandoned := s.Metrics.abandoned.WithLabelValues(s.Handler, s.Topic)
 	label := labelled(s.Handler)
 	return func(next message.HandlerFunc) message.HandlerFunc {
@@ -60,14 +56,15 @@ func timeout(s Settings, patience time.Duration) message.HandlerMiddleware {
 				}()
 				r.out, r.err = next(attempt)
 			}()
-			r, ok := result{}, true
+			var r result
+			ok := true
 			select {
 			case r = <-done:
 			case <-ctx.Done():
-				r, ok = late(done, &left, patience)
+				r, ok = late(done, &left)
 			case <-m.Context().Done():
 				cancel()
-				r, ok = late(done, &left, patience)
+				r, ok = late(done, &left)
 			}
 			if ok {
 				if trial {
@@ -78,14 +75,14 @@ func timeout(s Settings, patience time.Duration) message.HandlerMiddleware {
 			abandoned.Inc()
 			s.Quarantine.abandon(trial)
 			m.Metadata = maps.Clone(m.Metadata)
-			return nil, s.abandoned(m, ctx.Err(), patience)
+			return nil, s.abandoned(m, ctx.Err())
 		}
 	}
 }
 
 // late waits for an attempt whose time is up; false: it is abandoned.
-func late(done <-chan result, left *atomic.Bool, patience time.Duration) (result, bool) {
-	patient := time.NewTimer(patience)
+func late(done <-chan result, left *atomic.Bool) (result, bool) {
+	patient := time.NewTimer(abandonAfter)
 	defer patient.Stop()
 	select {
 	case r := <-done:
@@ -98,10 +95,10 @@ func late(done <-chan result, left *atomic.Bool, patience time.Duration) (result
 	return result{}, false
 }
 
-func (s *Settings) abandoned(m *message.Message, why error, patience time.Duration) error {
+func (s *Settings) abandoned(m *message.Message, why error) error {
 	s.Logger.ErrorContext(m.Context(), "the handler ignores its context; settled as timed out while it still runs",
 		"timeout", s.Timeout.String())
-	return fmt.Errorf("the attempt went on %s after its end: %w", patience, why)
+	return fmt.Errorf("the attempt went on %s after its end: %w", abandonAfter, why)
 }
 
 // result is what an attempt returned.

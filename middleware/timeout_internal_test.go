@@ -42,7 +42,7 @@ func newTimeoutRig(t *testing.T) *timeoutRig {
 func (r *timeoutRig) handle(ctx context.Context, h func(ctx context.Context) error) error {
 	m := message.NewMessage("u1", []byte("{}"))
 	m.SetContext(ctx)
-	_, err := timeout(r.Settings, patience)(func(m *message.Message) ([]*message.Message, error) {
+	_, err := Timeout(r.Settings)(func(m *message.Message) ([]*message.Message, error) {
 		return nil, h(m.Context())
 	})(m)
 	return err
@@ -135,7 +135,7 @@ func TestTimeout_AbandonedMessageIsSharedWithNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, goOn := newTimeoutRig(t), make(chan struct{})
 		m := message.NewMessage("u1", []byte("{}"))
-		_, err := timeout(r.Settings, patience)(func(m *message.Message) ([]*message.Message, error) {
+		_, err := Timeout(r.Settings)(func(m *message.Message) ([]*message.Message, error) {
 			<-goOn
 			m.Metadata.Set("late", "yes")
 			return nil, nil
