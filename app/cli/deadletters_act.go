@@ -125,7 +125,11 @@ func (a *acting) run(cmd *cobra.Command, ids []string) error {
 				return err
 			}
 			a.warn(plan)
-			if plan.Done == 0 || !a.agreed(plan) {
+			agreed := plan.Done > 0 && a.agreed(plan)
+			if err := ctx.Err(); err != nil {
+				return fmt.Errorf("interrupted; nothing was done: %w", err)
+			}
+			if !agreed {
 				fmt.Fprintf(a.Err, "%s 0 letters\n", a.past)
 				return nil
 			}
@@ -238,7 +242,11 @@ func confirm(in io.Reader, out io.Writer, question string) bool {
 
 // asksPeople reports that a person reads what is asked, and can answer.
 func asksPeople(s Options) bool {
-	in, ok := s.In.(*os.File)
+	from, ok := s.In.(*input)
+	if !ok {
+		return false
+	}
+	in, ok := from.in.(*os.File)
 	return ok && term.IsTerminal(int(in.Fd())) && isTerminal(s.Err)
 }
 

@@ -72,6 +72,7 @@ func Run(ctx context.Context, o Options) int {
 	if o.Err == nil {
 		o.Err = io.Discard
 	}
+	o.In = &input{ctx, o.In}
 	c := &cli{Options: o}
 	root := newRoot(c)
 	root.SetArgs(append([]string{}, o.Args...)) // cobra takes nil for the arguments of the process
