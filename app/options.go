@@ -66,7 +66,12 @@ func (o *Options) complete() error {
 func Declare(all []handlers.Handler) []config.HandlerDecl {
 	var decls []config.HandlerDecl
 	for _, h := range all {
-		decls = append(decls, config.HandlerDecl{Name: h.Name, Options: h.Options})
+		decl := config.HandlerDecl{Name: h.Name, Options: h.Options}
+		if h.Concurrency != 0 {
+			decl.Defaults = config.DefaultHandler()
+			decl.Defaults.Concurrency = h.Concurrency
+		}
+		decls = append(decls, decl)
 	}
 	return decls
 }

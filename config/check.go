@@ -33,8 +33,13 @@ func crossCheck(c *Config, file string, origins map[string]Origin, found Problem
 		ch.database("transport.sql", c.Transport.SQL)
 	}
 	ch.database("database", c.Database)
-	if u, err := url.Parse(c.Alerts.URL); err == nil && c.Alerts.URL != "" && len(c.Alerts.AllowHosts) > 0 && !slices.Contains(c.Alerts.AllowHosts, u.Hostname()) {
-		ch.complain("its host is not among alerts.allow_hosts", "alerts.url", "alerts.allow_hosts")
+	if u, err := url.Parse(c.Alerts.URL); err == nil && c.Alerts.URL != "" {
+		if len(c.Alerts.AllowHosts) > 0 && !slices.Contains(c.Alerts.AllowHosts, u.Hostname()) {
+			ch.complain("its host is not among alerts.allow_hosts", "alerts.url", "alerts.allow_hosts")
+		}
+		if !c.Alerts.AllowPrivate && private(u.Hostname()) {
+			ch.complain("it leads to this machine or into a private network: if that is meant, set alerts.allow_private: true", "alerts.url", "alerts.allow_private")
+		}
 	}
 	for name, h := range c.Handlers {
 		ch.handler("handlers."+name, h)
@@ -43,6 +48,20 @@ func crossCheck(c *Config, file string, origins map[string]Origin, found Problem
 		}
 	}
 	return ch.problems
+}
+
+// unused reports settings that somebody made and that nothing uses, since transport.kind was left as it is: most likely
+// the key is missing. They are no problems.
+func unused(c *Config, origins map[string]Origin) Problems {
+	if c.Transport.Kind != KindSQL || origins["transport.kind"].Source != SourceDefault {
+		return nil
+	}
+	for _, key := range []string{"transport.amqp.url", "transport.amqp.failover"} {
+		if o := origins[key]; o.Source != SourceDefault {
+			return Problems{o.problem(key, "it is not used, since transport.kind is sql: for RabbitMQ set transport.kind: amqp")}
+		}
+	}
+	return nil
 }
 
 // complain reports a contradiction between keys, where the first of them that somebody set was set.

@@ -44,6 +44,8 @@ type Loaded struct {
 	Config  Config
 	File    string            // the file that was read; "" for none
 	Origins map[string]Origin // by key: "web.listen", "handlers.feed.options.window"
+	// Warnings are what is valid and hardly meant; a program should show them.
+	Warnings Problems
 }
 
 // Load reads the configuration: defaults, then the file, then variables, then overrides, the later before the
@@ -109,7 +111,7 @@ func load(o Options, file string, data []byte, unreadable *Problem) (*Loaded, er
 	if len(problems) > 0 {
 		return nil, problems.sorted()
 	}
-	return &Loaded{Config: *cfg, File: file, Origins: origins}, nil
+	return &Loaded{Config: *cfg, File: file, Origins: origins, Warnings: unused(cfg, origins)}, nil
 }
 
 var handlerName = regexp.MustCompile(`^[a-z0-9-]{1,60}$`)

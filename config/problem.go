@@ -105,5 +105,9 @@ func complaint(err error, text string, r rule) string {
 	if r.secret != "" {
 		return err.Error()
 	}
-	return fmt.Sprintf("%v, not %s", err, quoted(text))
+	said := fmt.Sprintf("%v, not %s", err, quoted(text))
+	if meant := meant(text, r.oneOf); meant != "" {
+		said += fmt.Sprintf(" (did you mean %q?)", meant)
+	}
+	return said
 }

@@ -26,6 +26,19 @@ func hint(name string, s *node) string {
 	return fmt.Sprintf(" (there is %s)", strings.Join(names, ", "))
 }
 
+// meant is which of a few words somebody meant who wrote another, or "".
+func meant(word string, words []string) string {
+	byOtherName := map[string]string{
+		"rabbitmq": KindAMQP, "rabbit": KindAMQP, "amqps": KindAMQP, "amqp091": KindAMQP,
+		"sqlite": KindSQL, "sqlite3": DriverSQLite, "postgres": KindSQL, "postgresql": DriverPostgres, "pgsql": DriverPostgres, "pg": DriverPostgres, "pgx": DriverPostgres,
+		"warning": "warn", "err": "error", "trace": "debug",
+	}[strings.ToLower(word)]
+	if slices.Contains(words, byOtherName) {
+		return byOtherName
+	}
+	return nearest(word, words)
+}
+
 // nearest is the name that differs from word in the fewest letters, or "" when even that differs in too many.
 func nearest(word string, names []string) string {
 	word = strings.ToLower(word)

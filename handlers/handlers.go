@@ -35,6 +35,10 @@ type Handler struct {
 	// Options is a pointer to the handler's own settings with their defaults,
 	// configured as handlers.NAME.options. nil = it has none.
 	Options any
+	// Concurrency is how many messages are in flight on each topic where the
+	// configuration says nothing (handlers.NAME.concurrency): the bound of a
+	// handler that calls a service. 0 = the default of all handlers, 1000.
+	Concurrency int
 	// Topics names what the handler takes. It is called for the names alone,
 	// too, with an Env that holds nothing but Options: it must not use the
 	// parts before an event comes.
@@ -117,6 +121,9 @@ func Validate(all []Handler) error {
 			return fmt.Errorf("handler %q: there are two of that name", h.Name)
 		}
 		seen[h.Name] = true
+		if h.Concurrency < 0 {
+			return fmt.Errorf("handler %q: its concurrency must not be below 0", h.Name)
+		}
 		if h.Topics == nil {
 			return fmt.Errorf("handler %q: it takes no topic", h.Name)
 		}

@@ -22,6 +22,7 @@ import (
 
 	"github.com/answerfeed/answerfeed/app/database"
 	"github.com/answerfeed/answerfeed/app/deadletter"
+	"github.com/answerfeed/answerfeed/app/testserver"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -55,13 +56,19 @@ func newService(t *testing.T, statuses ...int) *service {
 
 func newStore(t *testing.T) *deadletter.Store {
 	t.Helper()
-	db, err := database.Open(t.Context(), database.Config{Driver: database.SQLite, DSN: filepath.Join(t.TempDir(), "x.db")})
+	_, s := openStore(t, database.Config{Driver: database.SQLite, DSN: filepath.Join(t.TempDir(), "x.db")})
+	return s
+}
+
+func openStore(t *testing.T, cfg database.Config) (*database.DB, *deadletter.Store) {
+	t.Helper()
+	db, err := database.Open(t.Context(), cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
 	require.NoError(t, db.Migrate(t.Context()))
 	s := deadletter.New(db, database.Relaxed)
 	t.Cleanup(s.Close)
-	return s
+	return db, s
 }
 
 var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -165,6 +172,64 @@ func TestLook_TriesAgain(t *testing.T) {
 	require.NoError(t, w.look(t.Context(), now), "nothing is forgotten")
 	require.Len(t, s.bodies, 5)
 	require.EqualValues(t, 2, testutil.ToFloat64(w.sent.WithLabelValues("failed")))
+}
+
+// A problem was told, mended, and comes back: nobody has heard of these letters.
+func TestLook_TellsOfAProblemThatComesBack(t *testing.T) {
+	for name, driver := range drivers(t) {
+		t.Run(name, func(t *testing.T) {
+			s := newService(t)
+			db, store := openStore(t, driver)
+			desk := deadletter.NewDesk(deadletter.DeskOptions{DB: db, Who: "me", Logger: slog.New(slog.DiscardHandler)})
+			w := newWatcher(t, configFor(s), store, "a")
+			failed := func(at time.Time, identities ...string) (ids []string) {
+				for _, id := range identities {
+					l := deadletter.Letter{Handler: "feed", Topic: "answer-added", Identity: id, Reason: "invalid", Error: "boom", FirstFailedAt: at, LastFailedAt: at}
+					require.NoError(t, store.Save(t.Context(), &l))
+					ids = append(ids, l.ID)
+				}
+				return ids
+			}
+			told := func(at time.Time) int {
+				require.NoError(t, w.look(t.Context(), at))
+				n := len(s.bodies)
+				for range n {
+					<-s.bodies
+				}
+				return n
+			}
+			old := failed(now.Add(time.Millisecond), "1", "2") // by a clock that is ahead
+			require.Equal(t, 1, told(now))
+			require.Zero(t, told(now.Add(time.Minute)), "once")
+
+			dealtWith := func(ids ...string) {
+				_, err := desk.Discard(t.Context(), deadletter.Selection{IDs: ids}, deadletter.Options{})
+				require.NoError(t, err)
+			}
+			dealtWith(old[0])
+			again := failed(now.Add(time.Hour), "3")
+			require.Zero(t, told(now.Add(2*time.Hour)), "the problem that was told is still there")
+			dealtWith(old[1])
+			require.Equal(t, 1, told(now.Add(3*time.Hour)), "nobody has heard of this letter")
+			require.Zero(t, told(now.Add(4*time.Hour)))
+			dealtWith(again...)
+			require.Zero(t, told(now.Add(5*time.Hour)), "there is nothing")
+		})
+	}
+}
+
+// drivers are the databases by name.
+func drivers(t *testing.T) map[string]database.Config {
+	t.Helper()
+	server, err := testserver.SharedPostgres(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, server.Stop()) })
+	dsn, err := server.Database(t.Context())
+	require.NoError(t, err)
+	return map[string]database.Config{
+		"SQLite":     {Driver: database.SQLite, DSN: filepath.Join(t.TempDir(), "x.db")},
+		"PostgreSQL": {Driver: database.Postgres, DSN: dsn, Writers: 2, Readers: 2},
+	}
 }
 
 func TestSend_GoesNowhereElse(t *testing.T) {

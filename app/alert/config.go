@@ -3,8 +3,10 @@ package alert
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -39,6 +41,17 @@ func DefaultConfig() Config {
 	return Config{Form: JSON, Every: 30 * time.Second, Spike: 100, SpikeWithin: 10 * time.Minute}
 }
 
+// private reports a host that is known not to be [public] before anybody looks
+// where its name leads.
+func private(host string) bool {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	a, err := netip.ParseAddr(host)
+	return err == nil && !public(a)
+}
+
 // Validate reports the first thing that cannot be.
 func (c Config) Validate() error {
 	if c.URL == "" {
@@ -48,6 +61,8 @@ func (c Config) Validate() error {
 	switch {
 	case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
 		return errors.New("url: it must be http://… or https://…") // it may hold a secret, and is not repeated
+	case !c.AllowPrivate && private(u.Hostname()):
+		return errors.New("url: it leads to this machine or into a private network, which allow_private does not let it")
 	case len(c.AllowHosts) > 0 && !slices.Contains(c.AllowHosts, u.Hostname()):
 		return errors.New("url: its host is not among allow_hosts")
 	case c.Form != JSON && c.Form != Slack:

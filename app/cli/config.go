@@ -26,6 +26,7 @@ column and key. It touches neither database nor broker.`,
 			if err != nil {
 				return err
 			}
+			c.showWarnings(loaded)
 			fmt.Fprintf(c.Err, "%s: no problem found\n", cmp.Or(loaded.File, "the defaults and the environment"))
 			return nil
 		},

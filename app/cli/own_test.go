@@ -20,7 +20,7 @@ type seenOptions struct {
 func ownProgram(t *testing.T, stdin string, args ...string) result {
 	t.Helper()
 	own := handlers.Handler{
-		Name: "seen", Options: &seenOptions{Window: 5},
+		Name: "seen", Options: &seenOptions{Window: 5}, Concurrency: 16,
 		Topics: func(handlers.Env) []handlers.Topic {
 			return []handlers.Topic{{Name: "question-seen", Handle: func(context.Context, []byte) error { return errors.New("boom") }}}
 		},
@@ -52,7 +52,11 @@ func TestOwnProgram_HasTheVerbsForItsHandlers(t *testing.T) {
 	require.Equal(t, exitUsage, r.code)
 	require.Contains(t, r.err, "handlers.seen.options.window: ")
 	write(t, "worker.yaml", "handlers: {seen: {options: {window: 7}}}\n")
-	require.Contains(t, ownProgram(t, "", "config", "show").out, "window: 7")
+	shown := ownProgram(t, "", "config", "show").out
+	require.Contains(t, shown, "window: 7")
+	require.Regexp(t, `(?s)feed:.*concurrency: 1000 .*seen:.*concurrency: 16 `, shown)
+	write(t, "worker.yaml", "handlers: {seen: {concurrency: 3, options: {window: 7}}}\n")
+	require.Regexp(t, `(?s)seen:.*concurrency: 3 `, ownProgram(t, "", "config", "show").out)
 
 	require.Equal(t, result{exitDone, "", "published 1, refused 0\n"}, ownProgram(t, `{"topic":"question-seen","data":{}}`, "publish"))
 	require.Regexp(t, `(?m)^seen +question-seen +1 +0 `, ownProgram(t, "", "backlog").out)

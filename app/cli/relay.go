@@ -33,6 +33,7 @@ Tables and queues are created and upgraded first, unless the configuration says 
 			}
 			opts := c.options(loaded.Config)
 			opts.ConnectWithin = answersWithin
+			logWarnings(opts.Logger, loaded)
 			if listen == "" {
 				return app.Relay(cmd.Context(), opts)
 			}

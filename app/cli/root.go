@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -56,6 +57,8 @@ Exit status: 0 done; 1 failed or partly failed; 2 wrong usage or configuration.`
 	root.SetIn(o.In)
 	root.SetOut(o.Out)
 	root.SetErr(o.Err)
+	root.Version = c.versionLine()
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.PersistentFlags().StringVar(&c.file, "config", "", "configuration `FILE` (default worker.yaml, if it exists)")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
@@ -119,6 +122,20 @@ func (c *cli) load(overrides map[string]any) (*config.Loaded, error) {
 	return loaded, nil
 }
 
+// showWarnings tells what is hardly meant in a valid configuration.
+func (c *cli) showWarnings(loaded *config.Loaded) {
+	for _, w := range loaded.Warnings {
+		fmt.Fprintf(c.Err, "%s: warning: %s\n", c.Name, w)
+	}
+}
+
+// logWarnings does so for what runs for long, whose lines programs read.
+func logWarnings(logger *slog.Logger, loaded *config.Loaded) {
+	for _, w := range loaded.Warnings {
+		logger.Warn("a setting is hardly meant so", "setting", w.String())
+	}
+}
+
 // options are those of an App or Client with this configuration.
 func (c *cli) options(cfg config.Config) app.Options {
 	return app.Options{Config: cfg, Handlers: c.Handlers, Logger: c.logger(cfg.Log)}
@@ -143,6 +160,7 @@ func (c *cli) openBy(ctx context.Context, overrides map[string]any, open func(co
 	if err != nil {
 		return nil, err
 	}
+	c.showWarnings(loaded)
 	o := c.options(loaded.Config)
 	o.ConnectWithin = answersWithin
 	return open(ctx, o)

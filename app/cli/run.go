@@ -39,6 +39,7 @@ Tables and queues are created and upgraded first, unless the configuration says 
 				return err
 			}
 			opts := c.options(loaded.Config)
+			logWarnings(opts.Logger, loaded)
 			if demo {
 				opts.Demo = rate
 			}

@@ -36,6 +36,7 @@ func TestHelp_OfEachVerb(t *testing.T) {
 		})
 	}
 	require.Equal(t, worker(t, "--help"), worker(t), "no verb is a wish for help")
+	require.Equal(t, worker(t, "version"), worker(t, "--version"))
 	require.Contains(t, worker(t).out, "worker import stackexchange Posts.xml", "the first steps")
 }
 

@@ -19,12 +19,18 @@ func (c *cli) version() *cobra.Command {
 			if format == "json" {
 				return c.json(map[string]string{"version": version, "commit": commit, "go": runtime.Version()})
 			}
-			_, err := fmt.Fprintf(c.Out, "%s %s, commit %s, %s\n", c.Name, version, commit, runtime.Version())
+			_, err := fmt.Fprintln(c.Out, c.versionLine())
 			return err
 		},
 	}
 	outputFlag(cmd, &format)
 	return cmd
+}
+
+// versionLine is also what --version says.
+func (c *cli) versionLine() string {
+	version, commit := build()
+	return fmt.Sprintf("%s %s, commit %s, %s", c.Name, version, commit, runtime.Version())
 }
 
 // build reads what the Go toolchain wrote into the binary.

@@ -44,11 +44,17 @@ func (s *Store) Lead(ctx context.Context, holder string, now, until time.Time) (
 }
 
 // News returns the problems with letters of which nobody was told yet, one a
-// fingerprint, largest first, up to [MaxLimit].
+// fingerprint, largest first, up to [MaxLimit]. A problem that was told is news
+// again when it comes back: when all letters that were there then have been
+// dealt with, and later ones are dead.
 func (s *Store) News(ctx context.Context) ([]Problem, error) {
-	rows, err := s.db.Read().QueryContext(ctx, s.db.SQL(`SELECT fingerprint, min(handler), min(topic), min(reason), min(error), sum(letters), max(last_failed_at)
-		FROM dead_letter_groups GROUP BY fingerprint HAVING max(told_at) IS NULL AND sum(letters) > 0
-		ORDER BY sum(letters) DESC, fingerprint LIMIT $1`), MaxLimit)
+	rows, err := s.db.Read().QueryContext(ctx, s.db.SQL(`SELECT fingerprint, handler, topic, reason, error, letters, last
+		FROM (SELECT fingerprint, min(handler) AS handler, min(topic) AS topic, min(reason) AS reason, min(error) AS error,
+			sum(letters) AS letters, max(last_failed_at) AS last, max(told_at) AS told
+			FROM dead_letter_groups GROUP BY fingerprint HAVING sum(letters) > 0) AS g
+		WHERE told IS NULL OR last > told AND NOT EXISTS (
+			SELECT 1 FROM dead_letters AS l WHERE l.state = $1 AND l.fingerprint = g.fingerprint AND l.last_failed_at <= g.told)
+		ORDER BY letters DESC, fingerprint LIMIT $2`), string(Dead), MaxLimit)
 	if err != nil {
 		return nil, fmt.Errorf("looking for new problems: %w", err)
 	}
@@ -118,7 +124,8 @@ func (s *Store) Told(ctx context.Context, at time.Time, news, spikes []Problem) 
 			if _, err := tx.ExecContext(ctx, s.db.SQL(locking), args[1:]...); err != nil {
 				return err
 			}
-			_, err := tx.ExecContext(ctx, s.db.SQL(`UPDATE dead_letter_groups SET `+column+` = $1`+these), args...)
+			// Another worker's clock may be ahead: what was told is told.
+			_, err := tx.ExecContext(ctx, s.db.SQL(`UPDATE dead_letter_groups SET `+column+` = CASE WHEN last_failed_at > $1 THEN last_failed_at ELSE $1 END`+these), args...)
 			return err
 		})
 		if err != nil {

@@ -33,8 +33,9 @@ type Options struct {
 // Webhook posts each new answer to a service.
 func Webhook() handlers.Handler {
 	return handlers.Handler{
-		Name:    "webhook",
-		Options: &Options{Timeout: 5 * time.Second},
+		Name:        "webhook",
+		Options:     &Options{Timeout: 5 * time.Second},
+		Concurrency: 50, // requests at once
 		Topics: func(e handlers.Env) []handlers.Topic {
 			options := *e.Options.(*Options)
 			p := poster{url: options.URL, client: &http.Client{
