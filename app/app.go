@@ -28,6 +28,9 @@ const (
 	webWithin = 5 * time.Second
 	// pruneEvery is how often the inbox forgets what is old.
 	pruneEvery = time.Hour
+	// passEvery is how often a worker notes that time has passed, and
+	// aheadAtMost how far the clock may be ahead of that without a word.
+	passEvery, aheadAtMost = time.Minute, time.Hour
 )
 
 // App is a worker, wired and not yet running.
@@ -237,9 +240,21 @@ func (a *App) queues(ctx context.Context) ([]web.Queue, error) {
 
 // housekeeping forgets old notes of the inbox.
 func (a *App) housekeeping(ctx context.Context) {
-	tick := time.NewTicker(pruneEvery)
+	tick := time.NewTicker(passEvery)
 	defer tick.Stop()
+	var pruned time.Time
+	told := false
 	for {
+		told = a.passTime(ctx, told)
+		if !pruned.IsZero() && time.Since(pruned) < pruneEvery {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			continue
+		}
+		pruned = time.Now()
 		if n, err := a.client.db.PruneInbox(ctx); err != nil && ctx.Err() == nil {
 			a.client.opts.Logger.Error("the inbox could not be pruned", "error", err)
 		} else if n > 0 {

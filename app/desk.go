@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"time"
 
 	"github.com/answerfeed/answerfeed/app/deadletter"
 )
@@ -24,4 +25,21 @@ func (a *App) pruneLetters(ctx context.Context) {
 	} else if n > 0 {
 		a.client.opts.Logger.Info("dead letters that were requeued or discarded long ago were forgotten", "letters", n)
 	}
+}
+
+// passTime moves on the time by which things are forgotten, and tells once of a
+// clock that is ahead of it.
+func (a *App) passTime(ctx context.Context, told bool) bool {
+	_, ahead, err := a.client.db.PassTime(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			a.client.opts.Logger.Error("the time of forgetting could not be moved on; nothing is forgotten", "error", err)
+		}
+		return told
+	}
+	if ahead > aheadAtMost && !told {
+		a.client.opts.Logger.Warn("the database's clock is ahead of the time that workers saw pass; what is forgotten by age follows at twice its pace",
+			"by", ahead.Round(time.Second).String())
+	}
+	return ahead > aheadAtMost
 }

@@ -52,6 +52,8 @@ type DB struct {
 	probe       *sql.DB     // PostgreSQL only: see Ping
 	file        *openedFile // SQLite only
 	now         func() time.Time
+	ahead       time.Duration // of the clock, in tests
+	pace        pace
 	once        *Batcher[onceCall]
 	watch       *watcher
 	closeOnce   sync.Once

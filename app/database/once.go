@@ -63,7 +63,7 @@ func (db *DB) applyOnce(ctx context.Context, tx *sql.Tx, calls []onceCall) error
 	if db.driver == Postgres {
 		write = db.notePostgres
 	}
-	fresh, err := write(ctx, tx, order, db.now().UnixMicro())
+	fresh, err := write(ctx, tx, order)
 	if err != nil {
 		return fmt.Errorf("writing the inbox: %w", err)
 	}
@@ -80,14 +80,18 @@ func compareKeys(a, b onceCall) int {
 }
 
 // noteSQLite returns the calls that had no note.
-func (db *DB) noteSQLite(ctx context.Context, tx *sql.Tx, calls []onceCall, at int64) (fresh []onceCall, err error) {
+func (db *DB) noteSQLite(ctx context.Context, tx *sql.Tx, calls []onceCall) (fresh []onceCall, err error) {
+	at, err := db.Stamp(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
 	note, err := tx.PrepareContext(ctx, `INSERT INTO inbox (handler, topic, identity, handled_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`)
 	if err != nil {
 		return nil, err
 	}
 	defer note.Close()
 	for _, c := range calls {
-		result, err := note.ExecContext(ctx, c.handler, c.topic, c.identity, at)
+		result, err := note.ExecContext(ctx, c.handler, c.topic, c.identity, at.UnixMicro())
 		if err != nil {
 			return nil, err
 		}
@@ -104,13 +108,14 @@ func (db *DB) noteSQLite(ctx context.Context, tx *sql.Tx, calls []onceCall, at i
 
 // notePostgres does the same in one round trip. Rows are inserted in the order
 // of the arrays; one that another transaction is writing is waited for.
-func (db *DB) notePostgres(ctx context.Context, tx *sql.Tx, calls []onceCall, at int64) (fresh []onceCall, err error) {
+func (db *DB) notePostgres(ctx context.Context, tx *sql.Tx, calls []onceCall) (fresh []onceCall, err error) {
 	handlers, topics, identities := make([]string, len(calls)), make([]string, len(calls)), make([]string, len(calls))
 	for i, c := range calls {
 		handlers[i], topics[i], identities[i] = c.handler, c.topic, c.identity
 	}
+	stamp, at := db.stampExpr("$4")
 	rows, err := tx.QueryContext(ctx, `INSERT INTO inbox (handler, topic, identity, handled_at)
-		SELECT h, t, i, $4 FROM unnest($1::text[], $2::text[], $3::text[]) AS note (h, t, i)
+		SELECT h, t, i, (SELECT `+stamp+`) FROM unnest($1::text[], $2::text[], $3::text[]) AS note (h, t, i)
 		ON CONFLICT DO NOTHING RETURNING handler, topic, identity`, handlers, topics, identities, at)
 	if err != nil {
 		return nil, err
@@ -130,10 +135,14 @@ func (db *DB) notePostgres(ctx context.Context, tx *sql.Tx, calls []onceCall, at
 	return fresh, rows.Err()
 }
 
-// PruneInbox forgets what was handled longer than InboxKept ago, in small
-// transactions, and returns how many notes it removed.
+// PruneInbox forgets what was handled longer than InboxKept ago, by the time of
+// [DB.PassTime], in small transactions, and returns how many notes it removed.
 func (db *DB) PruneInbox(ctx context.Context) (removed int64, err error) {
-	before := db.now().Add(-InboxKept).UnixMicro()
+	until, _, err := db.PassTime(ctx)
+	if err != nil {
+		return 0, err
+	}
+	before := until.Add(-InboxKept).UnixMicro()
 	q := `DELETE FROM inbox WHERE (handler, topic, identity) IN (SELECT handler, topic, identity FROM inbox WHERE handled_at < ?1 LIMIT ?2)`
 	if db.driver == Postgres { // of several workers at once each takes its share
 		q = `DELETE FROM inbox WHERE ctid = ANY(ARRAY(SELECT ctid FROM inbox WHERE handled_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`

@@ -25,6 +25,8 @@ type Desk struct {
 	who string
 	log *slog.Logger
 	now func() time.Time
+	// set says that now is not the database's, which marks letters otherwise.
+	set bool
 }
 
 // DeskOptions are what a desk is made of.
@@ -37,13 +39,14 @@ type DeskOptions struct {
 	Who string
 	// Logger defaults to slog.Default().
 	Logger *slog.Logger
-	// Now is the clock. Defaults to time.Now.
+	// Now is the clock. Defaults to time.Now, and to the database's for what
+	// is forgotten by age.
 	Now func() time.Time
 }
 
 // NewDesk returns a desk. It holds nothing that must be closed.
 func NewDesk(o DeskOptions) *Desk {
-	d := &Desk{db: o.DB, sql: dialectOf(o.DB), pub: o.Publisher, who: text(o.Who), log: o.Logger, now: o.Now}
+	d := &Desk{db: o.DB, sql: dialectOf(o.DB), pub: o.Publisher, who: text(o.Who), log: o.Logger, now: o.Now, set: o.Now != nil}
 	if d.log == nil {
 		d.log = slog.Default()
 	}

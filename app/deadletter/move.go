@@ -55,13 +55,6 @@ func (d *Desk) move(ctx context.Context, a *act, ids []string, to State) (moved 
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	var requeued, discarded sql.NullInt64
-	switch to {
-	case Requeued:
-		requeued = micros(d.now())
-	case Discarded:
-		discarded = micros(d.now())
-	}
 	err = d.db.Update(ctx, database.Durable, func(ctx context.Context, tx *sql.Tx) error {
 		moved = nil
 		letters, err := d.lock(ctx, tx, ids)
@@ -83,6 +76,19 @@ func (d *Desk) move(ctx context.Context, a *act, ids []string, to State) (moved 
 		}
 		if len(moved) == 0 {
 			return nil
+		}
+		at := d.now()
+		if !d.set {
+			if at, err = d.db.Stamp(ctx, tx); err != nil {
+				return err
+			}
+		}
+		var requeued, discarded sql.NullInt64
+		switch to {
+		case Requeued:
+			requeued = micros(at)
+		case Discarded:
+			discarded = micros(at)
 		}
 		args := append([]any{string(to), requeued, discarded}, anys(moved)...)
 		_, err = tx.ExecContext(ctx, d.db.SQL(`UPDATE dead_letters SET state = $1, requeued_at = $2, discarded_at = $3

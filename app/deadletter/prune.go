@@ -15,7 +15,13 @@ const pruneBatch = 200
 // Prune forgets the letters that were requeued or discarded longer ago than
 // [Kept], in small transactions, and returns how many. Dead letters and the
 // audit are kept for ever.
-func (s *Store) Prune(ctx context.Context) (int64, error) { return prune(ctx, s.db, s.sql, time.Now()) }
+func (s *Store) Prune(ctx context.Context) (int64, error) {
+	now, _, err := s.db.PassTime(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return prune(ctx, s.db, s.sql, now)
+}
 
 func prune(ctx context.Context, db *database.DB, d dialect, now time.Time) (removed int64, err error) {
 	before := now.Add(-Kept).UnixMicro()
