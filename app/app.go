@@ -96,6 +96,7 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 
 	needs := dependency.New(opts.Logger)
 	needs.Add(needsDatabase, a.client.db.Ping)
+	needs.SetTrial(needsDatabase, a.client.db.TryWrite)
 	needs.Add(needsTransport, a.client.transport.Ping)
 	a.life.then(needs.Close)
 	a.health = &health{dependencies: needs, quarantines: map[string]*middleware.Quarantine{}}

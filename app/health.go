@@ -13,12 +13,6 @@ import (
 	"github.com/answerfeed/answerfeed/middleware"
 )
 
-// The names of what every worker depends on.
-const (
-	needsDatabase  = "database"
-	needsTransport = "transport"
-)
-
 // health tells whether the worker can serve, and what it waits for.
 type health struct {
 	dependencies *dependency.Set
@@ -32,6 +26,9 @@ func (h *health) report(context.Context) web.ReadyReport {
 		d := web.Dependency{Available: s.Available, Since: s.Since}
 		if !s.Available {
 			d.Detail = "does not answer" // anybody can read it
+			if s.Refuses {
+				d.Detail = "answers, but does not do its work"
+			}
 		}
 		r.Dependencies[name] = d
 	}

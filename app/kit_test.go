@@ -58,7 +58,11 @@ func options(t testing.TB, path string, log io.Writer, all []handlers.Handler) a
 	}})
 	require.NoError(t, err)
 	return app.Options{Config: loaded.Config, Handlers: all,
-		Logger: slog.New(app.LogHandler(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})))}
+		Logger: logger(log)}
+}
+
+func logger(to io.Writer) *slog.Logger {
+	return slog.New(app.LogHandler(slog.NewTextHandler(to, &slog.HandlerOptions{Level: slog.LevelDebug})))
 }
 
 // rig is a file on which workers run, and another process's view of it.

@@ -9,7 +9,6 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/answerfeed/answerfeed/app/deadletter"
-	"github.com/answerfeed/answerfeed/app/dependency"
 	"github.com/answerfeed/answerfeed/app/suspect"
 	"github.com/answerfeed/answerfeed/app/transport"
 	"github.com/answerfeed/answerfeed/config"
@@ -31,7 +30,7 @@ type routing struct {
 	router      *message.Router
 	subscribers []message.Subscriber
 	queues      []string              // of enabled handlers, with the prefix
-	database    *dependency.Group     // what collectors need
+	collecting  needs                 // what collectors of dead letters need
 	groups      *suspect.Store        // of what came back; nil: a guest keeps none
 	isolation   *middleware.Isolation // of all handlers
 	gates       []*gates              // of the handlers
@@ -56,7 +55,8 @@ func (a *App) newRouting(env handlers.Env) (*routing, error) {
 	if !a.client.opts.Guest {
 		r.groups = suspect.NewStore(a.client.db)
 	}
-	if r.database, err = a.health.dependencies.Group(needsDatabase); err != nil {
+	a.health.dependencies.Add(needsLetters, nil)
+	if r.collecting, err = a.needs(needsLetters, needsDatabase); err != nil {
 		return nil, err
 	}
 	for _, h := range a.client.opts.Handlers {
@@ -88,23 +88,29 @@ func (a *App) newRouting(env handlers.Env) (*routing, error) {
 	return r, nil
 }
 
-// needsOf is the database, and what the handler declares beside it.
-func (a *App) needsOf(h handlers.Handler, env handlers.Env, cfg config.Handler) (*dependency.Group, error) {
+// needsOf is the database, the tables that the handler writes, and what it
+// declares beside them.
+func (a *App) needsOf(h handlers.Handler, env handlers.Env, cfg config.Handler) (needs, error) {
+	tables := h.Name + "/" + needsTables
+	a.health.dependencies.Add(tables, nil)
 	names := []string{needsDatabase}
 	if h.Needs != nil && cfg.Enabled {
 		for _, d := range h.Needs(env) {
 			name := h.Name + "/" + d.Name
+			if name == tables {
+				return needs{}, fmt.Errorf("handler %s: it calls a dependency %q, which is the name of its tables; choose another", h.Name, d.Name)
+			}
 			a.health.dependencies.Add(name, d.Ping)
 			names = append(names, name)
 		}
 	}
-	return a.health.dependencies.Group(names...)
+	return a.needs(tables, names...)
 }
 
 // handlerWork is what a handler's topics share.
 type handlerWork struct {
 	cfg        config.Handler
-	needs      *dependency.Group
+	needs      needs
 	quarantine *middleware.Quarantine
 	gate       transport.Gate
 }
@@ -174,18 +180,21 @@ func (a *App) addHandler(r *routing, sub transport.Subscription, topic handlers.
 	return nil
 }
 
-// addCollector stores what comes to a dead queue. It has no middleware but
-// the correlation of its log lines: what cannot be stored stays in the queue.
+// addCollector stores what comes to a dead queue. What cannot be stored stays
+// in the queue; while that is the database's fault, it is held.
 func (a *App) addCollector(r *routing, sub transport.Subscription) error {
 	subscriber, err := a.client.transport.Subscriber(transport.Consumer{
-		Subscription: sub, Dead: true, Window: deadletter.CollectWindow, Grace: grace, Gate: r.database,
+		Subscription: sub, Dead: true, Window: deadletter.CollectWindow, Grace: grace, Gate: r.collecting,
 		Hold: a.client.opts.Config.Transport.Hold(nil),
 	})
 	if err != nil {
 		return err
 	}
 	r.subscribers = append(r.subscribers, subscriber)
-	r.router.AddConsumerHandler(sub.DeadQueue(), sub.Topic, subscriber, a.client.letters.Collect(sub.Handler, sub.Topic, a.client.opts.Logger))
+	h := r.router.AddConsumerHandler(sub.DeadQueue(), sub.Topic, subscriber, a.client.letters.Collect(sub.Handler, sub.Topic, a.client.opts.Logger))
+	h.AddMiddleware(middleware.Hold(r.collecting, func(m *message.Message, err error) {
+		deadletter.NotStored(m, sub.Handler, sub.Topic, a.client.opts.Logger, err)
+	}))
 	return nil
 }
 

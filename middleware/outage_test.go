@@ -30,27 +30,33 @@ var _ middleware.Dependencies = (*power)(nil)
 
 var errPower = errors.New("power cut")
 
-func (p *power) Wait(ctx context.Context, within time.Duration) error {
+func (p *power) Begin(ctx context.Context, within time.Duration) (middleware.Attempt, error) {
 	p.mu.Lock()
 	away, returned := p.away, p.returned
 	p.mu.Unlock()
 	if !away {
-		return nil
+		return p, nil
 	}
 	select {
 	case <-returned:
-		return nil
+		return p, nil
 	case <-time.After(within):
-		return errPower
+		return nil, errPower
 	case <-ctx.Done():
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
 }
 
-func (p *power) Answered(context.Context) bool {
+func (p *power) Wait(ctx context.Context, within time.Duration) error {
+	_, err := p.Begin(ctx, within)
+	return err
+}
+
+// End takes errPower for its own fault.
+func (p *power) End(_ context.Context, err error, doubtful bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.answers
+	return !errors.Is(err, errPower) && (!doubtful || p.answers)
 }
 
 // cut is the outage, which a waiting message and the next probe find out.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"runtime"
 	"slices"
 	"sync"
@@ -30,6 +31,8 @@ const commitWithin = lockWait + 30*time.Second
 type Batcher[T any] struct {
 	max      int
 	transact func(ctx context.Context, items []T) (refused bool, err error)
+	// late is the error of an item whose caller's time ran out.
+	late func(item T, err error) error
 
 	mu      sync.Mutex
 	pending []request[T] // as many as there are callers
@@ -48,14 +51,30 @@ type request[T any] struct {
 // applied again, each in a transaction of its own, so that a bad item fails
 // alone: apply must touch nothing but tx.
 func NewBatcher[T any](db *DB, d Durability, max int, apply func(ctx context.Context, tx *sql.Tx, items []T) error) *Batcher[T] {
-	return NewGroup(max, func(ctx context.Context, items []T) (refused bool, err error) {
+	return NewGroup(max, inUpdate(db, d, apply))
+}
+
+// NewOwnBatcher is [NewBatcher] for the worker's own tables: an error for which
+// no item's values can be to blame is [Trouble], and so is a time that runs out
+// while an item waits for its commit.
+func NewOwnBatcher[T any](db *DB, d Durability, max int, apply func(ctx context.Context, tx *sql.Tx, items []T) error) *Batcher[T] {
+	b := newBatcher(max, inUpdate(db, d, func(ctx context.Context, tx *sql.Tx, items []T) error {
+		return db.troubled(apply(ctx, tx, items), true)
+	}))
+	b.late = func(_ T, err error) error { return db.troubled(fmt.Errorf("waiting for the database: %w", err), true) }
+	go b.run()
+	return b
+}
+
+func inUpdate[T any](db *DB, d Durability, apply func(ctx context.Context, tx *sql.Tx, items []T) error) func(context.Context, []T) (bool, error) {
+	return func(ctx context.Context, items []T) (refused bool, err error) {
 		err = db.Update(ctx, d, func(ctx context.Context, tx *sql.Tx) error {
 			err := apply(ctx, tx, items)
 			refused = err != nil
 			return err
 		})
 		return refused, err
-	})
+	}
 }
 
 // NewGroup is [NewBatcher] for items that are committed in another way:
@@ -63,13 +82,20 @@ func NewBatcher[T any](db *DB, d Durability, max int, apply func(ctx context.Con
 // doing, or may have been: other errors, such as a lock that was not to be
 // had, are no item's fault.
 func NewGroup[T any](max int, transact func(ctx context.Context, items []T) (refused bool, err error)) *Batcher[T] {
-	b := &Batcher[T]{max: max, transact: transact, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	b := newBatcher(max, transact)
 	go b.run()
 	return b
 }
 
+func newBatcher[T any](max int, transact func(ctx context.Context, items []T) (refused bool, err error)) *Batcher[T] {
+	return &Batcher[T]{
+		max: max, transact: transact, wake: make(chan struct{}, 1), done: make(chan struct{}),
+		late: func(_ T, err error) error { return err },
+	}
+}
+
 // Do returns nil when the item is committed. When ctx ends first it returns
-// ctx's error, and the item may be committed or not.
+// ctx's error, wrapped, and the item may be committed or not.
 func (b *Batcher[T]) Do(ctx context.Context, item T) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -90,7 +116,7 @@ func (b *Batcher[T]) Do(ctx context.Context, item T) error {
 	case err := <-r.err:
 		return err
 	case <-ctx.Done():
-		return ctx.Err()
+		return b.late(item, ctx.Err())
 	}
 }
 
@@ -165,16 +191,30 @@ func (b *Batcher[T]) commit(batch []request[T]) {
 		items[i] = r.item
 	}
 	refused, err := b.try(items)
-	for try := 1; try < yieldTries && refused && Retryable(err); try++ {
+	for try := 1; try < yieldTries && refused && atOnce(err); try++ {
 		refused, err = b.try(items)
 	}
-	alone := refused && len(batch) > 1 && !Retryable(err)
+	// Where each would fare no better, one needs not find out for each.
+	alone := refused && len(batch) > 1 && !Retryable(err) && !Unavailable(err) && sqlState(err) != pgCanceled
 	for i, r := range batch {
-		if alone && !Unavailable(err) { // and when it is, one needs not find out for each
+		if alone {
 			_, err = b.try(items[i : i+1])
 		}
 		r.err <- err
 	}
+}
+
+// atOnce reports an error after which the same may succeed without a pause: the
+// transaction was given up for another's sake, or a statement that was prepared
+// before the tables were altered is prepared anew.
+func atOnce(err error) bool {
+	switch sqlState(err) {
+	case pgLockNotAvailable: // it has waited long enough
+		return false
+	case pgStalePlan, pgNoSuchStatement:
+		return true
+	}
+	return Retryable(err)
 }
 
 func (b *Batcher[T]) try(items []T) (refused bool, err error) {

@@ -51,6 +51,7 @@ type DB struct {
 	write, read *sql.DB
 	probe       *sql.DB     // PostgreSQL only: see Ping
 	file        *openedFile // SQLite only
+	generation  generation
 	now         func() time.Time
 	ahead       time.Duration // of the clock, in tests
 	pace        pace
@@ -74,7 +75,9 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err := open(ctx, cfg); err != nil {
 		return nil, errors.Join(err, db.closePools())
 	}
-	db.once = NewBatcher(db, Durable, onceBatch, db.applyOnce)
+	db.once = newBatcher(onceBatch, inUpdate(db, Durable, db.applyOnce))
+	db.once.late = db.onceLate
+	go db.once.run()
 	db.watch = startWatcher(db)
 	return db, nil
 }
@@ -124,8 +127,9 @@ func (db *DB) Ping(ctx context.Context) error {
 
 // Update runs fn in one write transaction and commits it. When fn fails, or
 // ctx ends before the commit, nothing of it stays and the error is returned as
-// it is wrapped. fn must touch nothing but tx, since it may be run again by
-// callers: see [ErrUnknownOutcome] and [Retryable].
+// it is wrapped, as [Trouble] when it is the database's. fn must touch nothing
+// but tx, since it may be run again by callers: see [ErrUnknownOutcome] and
+// [Retryable].
 //
 // On SQLite one transaction runs at a time; on PostgreSQL as many as there are
 // writers, READ COMMITTED.
@@ -134,14 +138,17 @@ func (db *DB) Update(ctx context.Context, d Durability, fn func(ctx context.Cont
 	if db.driver == Postgres {
 		begin = db.beginPostgres
 	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("beginning a transaction: %w", ctx.Err())
+	}
 	tx, release, err := begin(ctx, d)
 	if err != nil {
-		return err
+		return db.troubled(err, true)
 	}
 	defer release()
 	defer tx.Rollback() //nolint:errcheck // after Commit it does nothing; before, fn's error is the one to tell
 	if err := fn(ctx, tx); err != nil {
-		return err
+		return db.troubled(err, false)
 	}
 	if ctx.Err() != nil { // it is being rolled back
 		return fmt.Errorf("committing: %w", ctx.Err())
@@ -158,7 +165,7 @@ func (db *DB) Update(ctx context.Context, d Durability, fn func(ctx context.Cont
 	if errors.Is(err, sql.ErrTxDone) {
 		err = ended
 	}
-	return fmt.Errorf("committing: %w", err)
+	return db.troubled(fmt.Errorf("committing: %w", err), true)
 }
 
 // SQL turns a query with placeholders $1, $2, … into the dialect's form, which

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -23,6 +24,7 @@ const (
 type onceCall struct {
 	handler, topic, identity string
 	fn                       func(ctx context.Context, tx *sql.Tx) error
+	begun                    *atomic.Bool // fn was called
 }
 
 // Once runs fn, in one transaction with a note in the inbox that handler has
@@ -35,9 +37,17 @@ type onceCall struct {
 // is the commit's, with the values of the caller's: what fn publishes and logs
 // belongs to the caller's message.
 func (db *DB) Once(ctx context.Context, handler, topic, identity string, fn func(ctx context.Context, tx *sql.Tx) error) error {
+	begun := new(atomic.Bool)
 	return db.once.Do(ctx, onceCall{handler, topic, identity, func(commit context.Context, tx *sql.Tx) error {
+		begun.Store(true)
 		return fn(withValues{commit, ctx}, tx)
-	}})
+	}, begun})
+}
+
+// onceLate tells the time that a call waited for the database, which is
+// [Trouble], from the time that its fn took.
+func (db *DB) onceLate(c onceCall, err error) error {
+	return db.troubled(fmt.Errorf("waiting for the database: %w", err), !c.begun.Load())
 }
 
 // withValues is a context with the values of another.
@@ -65,7 +75,7 @@ func (db *DB) applyOnce(ctx context.Context, tx *sql.Tx, calls []onceCall) error
 	}
 	fresh, err := write(ctx, tx, order)
 	if err != nil {
-		return fmt.Errorf("writing the inbox: %w", err)
+		return db.troubled(fmt.Errorf("writing the inbox: %w", err), true)
 	}
 	for _, c := range fresh {
 		if err := c.fn(ctx, tx); err != nil {

@@ -5,6 +5,8 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -26,10 +28,26 @@ const (
 // set apart for it 240 to 300.
 type connections struct {
 	driver.Connector
-	use use
+	use        use
+	generation *generation
+}
+
+// generation counts how often all connections of a database were given up.
+type generation struct{ atomic.Int64 }
+
+// renewAfter gives up all connections, each as soon as it is free, after an
+// error that tells that new ones would fare better: they lead to a primary that
+// is a standby by now, or hold statements that were prepared before the tables
+// were altered.
+func (db *DB) renewAfter(err error) {
+	switch sqlState(err) {
+	case pgReadOnly, pgStalePlan, pgNoSuchStatement:
+		db.generation.Add(1)
+	}
 }
 
 func (cs connections) Connect(ctx context.Context) (driver.Conn, error) {
+	born := cs.generation.Load()
 	made, err := cs.Connector.Connect(ctx)
 	if err != nil {
 		return nil, err
@@ -38,19 +56,38 @@ func (cs connections) Connect(ctx context.Context) (driver.Conn, error) {
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("pgx made a %T", made), made.Close())
 	}
+	own := pgConn{conn, time.Now(), born, cs.generation}
 	if cs.use == reading {
-		return reader{pgConn{conn}}, nil
+		return reader{own}, nil
 	}
-	return pgConn{conn}, nil
+	return own, nil
 }
 
-type pgConn struct{ *stdlib.Conn }
+type pgConn struct {
+	*stdlib.Conn
+	made    time.Time
+	born    int64 // the generation
+	current *generation
+}
 
-var _ driver.Validator = pgConn{}
+var (
+	_ driver.Validator       = pgConn{}
+	_ driver.SessionResetter = pgConn{}
+)
 
-// IsValid keeps one that has ended out of the pool: whoever waits for a
-// connection there would be given it, and fail.
-func (c pgConn) IsValid() bool { return !c.Conn.Conn().IsClosed() }
+// IsValid keeps one that has ended, or was given up, out of the pool: whoever
+// waits for a connection there would be given it, and fail.
+func (c pgConn) IsValid() bool { return !c.Conn.Conn().IsClosed() && !c.givenUp() }
+
+func (c pgConn) givenUp() bool { return c.born != c.current.Load() }
+
+// ResetSession is called before the connection is used again.
+func (c pgConn) ResetSession(ctx context.Context) error {
+	if c.givenUp() {
+		return driver.ErrBadConn
+	}
+	return c.Conn.ResetSession(ctx)
+}
 
 // orCut is for errors of what may be done twice.
 func (c pgConn) orCut(ctx context.Context, err error) error {
@@ -90,7 +127,20 @@ type reader struct{ pgConn }
 
 func (c reader) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	rows, err := c.Conn.QueryContext(ctx, query, args)
-	return rows, c.orCut(ctx, err)
+	return rows, c.orStale(ctx, err)
+}
+
+// orStale gives up the connections after an error of a statement that was
+// prepared before the tables were altered. A new one tells the error as it is.
+func (c reader) orStale(ctx context.Context, err error) error {
+	switch sqlState(err) {
+	case pgStalePlan, pgNoSuchStatement:
+		if time.Since(c.made) > time.Second {
+			c.current.CompareAndSwap(c.born, c.born+1)
+			return driver.ErrBadConn
+		}
+	}
+	return c.orCut(ctx, err)
 }
 
 func (c reader) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
@@ -112,5 +162,5 @@ type readerStmt struct {
 
 func (s readerStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
 	rows, err := s.Stmt.QueryContext(ctx, args)
-	return rows, s.conn.orCut(ctx, err)
+	return rows, s.conn.orStale(ctx, err)
 }

@@ -60,6 +60,8 @@ func explainPostgres(err error) error {
 		advice = "this user may not connect to this database; GRANT it"
 	case pgTooManyConns:
 		advice = "the server has no connection left; raise its max_connections, or lower writers and readers"
+	case pgDuplicateStatement, pgNoSuchStatement:
+		advice = errPooler.Error()
 	case pgStartingUp:
 		advice = "the server is still starting up; try again later"
 	case "":

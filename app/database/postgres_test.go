@@ -7,9 +7,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/answerfeed/answerfeed/app/database"
@@ -229,4 +231,29 @@ func TestPostgres_KilledAndReadOnly(t *testing.T) {
 	set("off")
 	require.Eventually(t, func() bool { return db.Ping(t.Context()) == nil }, 10*time.Second, 10*time.Millisecond)
 	require.NoError(t, use(4))
+}
+
+// Whatever the server's preset is, a transaction has the isolation that it was
+// made for.
+func TestUpdate_ReadCommittedWhateverThePreset(t *testing.T) {
+	at := onPostgres(t)
+	administer(t, at.config.DSN, `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = serializable', current_database()); END $$`)
+	handles := []*database.DB{at.migrated(t), at.open(t)}
+	do(t, handles[0], `CREATE TABLE sums (n INTEGER PRIMARY KEY, total INTEGER NOT NULL)`)
+	const each = 500
+	var wg sync.WaitGroup
+	for _, db := range handles {
+		for n := range each {
+			wg.Go(func() {
+				assert.NoError(t, db.Update(t.Context(), database.Relaxed, func(ctx context.Context, tx *sql.Tx) error {
+					_, err := tx.ExecContext(ctx, `INSERT INTO sums VALUES ($1, 1) ON CONFLICT (n) DO UPDATE SET total = sums.total + 1`, n%3)
+					return err
+				}))
+			})
+		}
+	}
+	wg.Wait()
+	var total int
+	require.NoError(t, handles[0].Read().QueryRowContext(t.Context(), `SELECT sum(total) FROM sums`).Scan(&total))
+	require.Equal(t, 2*each, total)
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -16,17 +17,25 @@ import (
 
 // PostgreSQL's error codes (its manual, appendix A) that are told apart here.
 const (
-	pgNotNull          = "23502"
-	pgReadOnly         = "25006"
-	pgNotLetIn         = "28000" // also: pg_hba.conf has no entry
-	pgWrongPassword    = "28P01"
-	pgNoSuchDatabase   = "3D000"
-	pgSerialization    = "40001"
-	pgDeadlock         = "40P01"
-	pgNotAllowed       = "42501"
-	pgTooManyConns     = "53300"
-	pgLockNotAvailable = "55P03"
-	pgStartingUp       = "57P03"
+	pgResources          = "53"    // a class: disk full, out of memory, too many connections
+	pgSystem             = "58"    // a class: I/O errors
+	pgStalePlan          = "0A000" // also: a feature that is not supported
+	pgNotNull            = "23502"
+	pgReadOnly           = "25006"
+	pgDuplicateStatement = "42P05"
+	pgNoSuchStatement    = "26000"
+	pgNotLetIn           = "28000" // also: pg_hba.conf has no entry
+	pgWrongPassword      = "28P01"
+	pgNoSuchDatabase     = "3D000"
+	pgSerialization      = "40001"
+	pgDeadlock           = "40P01"
+	pgNotAllowed         = "42501"
+	pgTooManyConns       = "53300"
+	pgLockNotAvailable   = "55P03"
+	pgCanceled           = "57014" // by the statement's timeout, say
+	pgStartingUp         = "57P03"
+	pgDataCorrupted      = "XX001"
+	pgIndexCorrupted     = "XX002"
 )
 
 // Retryable reports that the database gave a transaction up for the sake of
@@ -69,13 +78,11 @@ func Unavailable(err error) bool {
 // serverTrouble knows the classes of connections, resources, operators who
 // intervene, and the system. That a statement was cancelled, 57014, is not
 // among them: it may have run out of its time by itself.
-func serverTrouble(code string) bool {
-	for _, class := range []string{"08", "53", "57P", "58"} {
-		if strings.HasPrefix(code, class) {
-			return true
-		}
-	}
-	return false
+func serverTrouble(code string) bool { return class(code, "08", pgResources, "57P", pgSystem) }
+
+// class reports that the code is of one of the classes.
+func class(code string, classes ...string) bool {
+	return slices.ContainsFunc(classes, func(c string) bool { return strings.HasPrefix(code, c) })
 }
 
 // NotNull reports that err is a NOT NULL constraint's refusal.

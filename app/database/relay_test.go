@@ -100,7 +100,10 @@ func (r *relay) serve(client net.Conn) {
 		_, _ = client.Write(startingUp())
 		return
 	}
-	server, err := net.Dial("tcp", r.target)
+	r.mu.Lock()
+	target := r.target
+	r.mu.Unlock()
+	server, err := net.Dial("tcp", target)
 	if err != nil {
 		return
 	}
@@ -181,4 +184,11 @@ func carry(to, from net.Conn, what func([]byte) (end, drop bool)) {
 func startingUp() []byte {
 	fields := "SFATAL\x00VFATAL\x00C57P03\x00Mthe database system is starting up\x00\x00"
 	return append([]byte{'E', 0, 0, 0, byte(4 + len(fields))}, fields...)
+}
+
+// move makes new connections lead to another server; those that are open stay.
+func (r *relay) move(target string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.target = target
 }

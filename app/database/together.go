@@ -19,7 +19,7 @@ import (
 func (db *DB) Together(ctx context.Context, d Durability, begun func(), batch *pgx.Batch) error {
 	conn, err := db.write.Conn(ctx)
 	if err != nil {
-		return fmt.Errorf("beginning a transaction: %w", err)
+		return db.troubled(fmt.Errorf("beginning a transaction: %w", err), true)
 	}
 	defer conn.Close() // gives it back to the pool
 	begun()
@@ -40,5 +40,5 @@ func (db *DB) Together(ctx context.Context, d Durability, begun func(), batch *p
 	if err != nil && unknownOutcome(err) {
 		return fmt.Errorf("running statements together: %w: %w", ErrUnknownOutcome, err)
 	}
-	return err
+	return db.troubled(err, false)
 }

@@ -16,7 +16,8 @@ import (
 const CollectWindow = saveBatch
 
 // Collect stores what rests in one handler's dead queue: the router's handler
-// for it. An error is logged and leaves the message there, to be tried again.
+// for it. An error leaves the message there, to be tried again; it is logged,
+// but for the database's own trouble: see [NotStored].
 func (s *Store) Collect(handler, topic string, logger *slog.Logger) message.NoPublishHandlerFunc {
 	return func(m *message.Message) error {
 		l := fromMessage(m, handler, topic)
@@ -24,12 +25,21 @@ func (s *Store) Collect(handler, topic string, logger *slog.Logger) message.NoPu
 		if err == nil {
 			crash.At(crash.LetterStored)
 		}
-		if err != nil && m.Context().Err() == nil {
-			ctx := event.WithMessage(m.Context(), event.NewMessage(topic, handler, l.CorrelationID, m.Payload, m.UUID))
-			logger.ErrorContext(ctx, "a dead letter could not be stored; it stays in its queue and is tried again", "error", err)
+		if err != nil && s.db.TroubleOf(err) == nil {
+			NotStored(m, handler, topic, logger, err)
 		}
 		return err
 	}
+}
+
+// NotStored logs that a message of a dead queue could not be stored.
+func NotStored(m *message.Message, handler, topic string, logger *slog.Logger, err error) {
+	if m.Context().Err() != nil {
+		return
+	}
+	l := fromMessage(m, handler, topic)
+	ctx := event.WithMessage(m.Context(), event.NewMessage(topic, handler, l.CorrelationID, m.Payload, m.UUID))
+	logger.ErrorContext(ctx, "a dead letter could not be stored; it stays in its queue and is tried again", "error", err)
 }
 
 // fromMessage reads what the worker's middleware wrote into the metadata, or

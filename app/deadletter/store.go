@@ -28,7 +28,7 @@ type Store struct {
 // New returns a store whose letters survive what d says. Close it before db.
 func New(db *database.DB, d database.Durability) *Store {
 	s := &Store{db: db, sql: dialectOf(db)}
-	s.save = database.NewBatcher(db, d, saveBatch, s.insert)
+	s.save = database.NewOwnBatcher(db, d, saveBatch, s.insert)
 	return s
 }
 

@@ -5,10 +5,12 @@
 // A dependency's life:
 //
 //	there --two probes in a row missed--> away --a probe answered--> there
+//	there --work failed for its sake--> away --one attempt succeeded--> there
 //
 // The one thing to know: a probe is made every 500 ms and may take as long, so
 // that an outage is seen within 2 s; one may also be asked for at any moment,
-// and many who ask share it.
+// and many who ask share it. A probe cannot see everything, a full disk say. An
+// outage that was found at work ends by work: one message at a time is tried.
 package dependency
 
 import (
@@ -30,6 +32,8 @@ const (
 type State struct {
 	Available bool
 	Since     time.Time
+	// Refuses: it is away although it answers, since work fails for its sake.
+	Refuses bool
 }
 
 // Set is everything that the worker depends on.
@@ -47,9 +51,12 @@ type Set struct {
 // dependency is one of them. Its fields are guarded by the Set's lock.
 type dependency struct {
 	name   string
-	ping   func(context.Context) error
+	ping   func(context.Context) error // nil: only work shows how it is
+	trial  func(context.Context) error // see SetTrial
 	misses int
 	state  State
+	outage outage
+	shown  bool // it was away once
 	// now is the probe under way, next the one that begins when it has ended.
 	now, next *probe
 }
@@ -65,7 +72,8 @@ func New(logger *slog.Logger) *Set {
 	return &Set{logger: logger, all: map[string]*dependency{}, changed: make(chan struct{}), stopped: make(chan struct{})}
 }
 
-// Add adds a dependency, which is there now. All are added before Run.
+// Add adds a dependency, which is there now. All are added before Run. Without
+// a ping only work shows how it is.
 func (s *Set) Add(name string, ping func(context.Context) error) {
 	s.all[name] = &dependency{name: name, ping: ping, state: State{Available: true, Since: time.Now()}}
 }
@@ -81,7 +89,10 @@ func (s *Set) Run(ctx context.Context) {
 		case <-tick.C:
 		}
 		for _, d := range s.all {
-			s.ask(d)
+			s.lapse(d)
+			if d.ping != nil {
+				s.ask(d)
+			}
 		}
 	}
 }
@@ -107,13 +118,16 @@ func (s *Set) Close() {
 	s.probes.Wait()
 }
 
-// States are all by their names.
+// States are all by their names. One that only work shows is among them once it
+// was away.
 func (s *Set) States() map[string]State {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	states := map[string]State{}
 	for name, d := range s.all {
-		states[name] = d.state
+		if d.ping != nil || d.shown {
+			states[name] = d.state
+		}
 	}
 	return states
 }
@@ -151,8 +165,12 @@ func (s *Set) probe(d *dependency) {
 		ctx, cancel := context.WithTimeout(context.Background(), probeWithin)
 		err := d.ping(ctx)
 		cancel()
+		tried := err == nil && s.wantsTrial(d) && s.try(d)
 		s.mu.Lock()
 		s.note(d, err)
+		if tried {
+			s.over(d)
+		}
 		done := d.now
 		done.err = err
 		d.now, d.next = d.next, nil
@@ -163,24 +181,38 @@ func (s *Set) probe(d *dependency) {
 }
 
 func (s *Set) note(d *dependency, err error) {
-	switch {
-	case err == nil:
+	switch err {
+	case nil:
+		answersAgain := d.misses > 0
 		d.misses = 0
-		if !d.state.Available {
-			s.logger.Info("a dependency is back", "dependency", d.name, "away", time.Since(d.state.Since).String())
-			s.turn(d, true)
+		switch {
+		case d.state.Refuses && answersAgain: // one attempt may be made
+			s.tell()
+		case !d.state.Available && !d.state.Refuses:
+			s.back(d)
 		}
-	case d.state.Available:
+	default:
 		d.misses++
-		if d.misses >= missesAway {
-			s.logger.Error("a dependency is away; messages wait for it", "dependency", d.name, "error", err)
-			s.turn(d, false)
+		if d.state.Available && d.misses >= missesAway {
+			s.gone(d, err)
 		}
 	}
 }
 
-func (s *Set) turn(d *dependency, available bool) {
-	d.state = State{Available: available, Since: time.Now()}
+func (s *Set) back(d *dependency) {
+	s.logger.Info("a dependency is back", "dependency", d.name, "away", time.Since(d.state.Since).String())
+	d.state = State{Available: true, Since: time.Now()}
+	s.tell()
+}
+
+func (s *Set) gone(d *dependency, err error) {
+	s.logger.Error("a dependency is away; messages wait for it", "dependency", d.name, "error", err)
+	d.state, d.shown = State{Since: time.Now()}, true
+	s.tell()
+}
+
+// tell wakes who waits for a change.
+func (s *Set) tell() {
 	close(s.changed)
 	s.changed = make(chan struct{})
 }

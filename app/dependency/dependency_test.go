@@ -60,6 +60,26 @@ func pass(d time.Duration) {
 	synctest.Wait()
 }
 
+// wait begins an attempt, and says nothing of its end.
+func wait(ctx context.Context, r *rig, within time.Duration) error {
+	_, err := r.group.Begin(ctx, within)
+	return err
+}
+
+// begin begins an attempt that nothing holds up.
+func begin(t *testing.T, r *rig) *dependency.Attempt {
+	t.Helper()
+	attempt, err := r.group.Begin(t.Context(), time.Hour)
+	require.NoError(t, err)
+	return attempt
+}
+
+// answered is the word on a doubtful failure.
+func answered(t *testing.T, r *rig) bool {
+	t.Helper()
+	return begin(t, r).End(t.Context(), errors.New("doubtful"), true)
+}
+
 func (r *rig) open() bool {
 	open, _ := r.group.Open()
 	return open
@@ -102,11 +122,11 @@ func TestSet_AProbeThatHangsIsAMiss(t *testing.T) {
 func TestGroup_WaitsForTheReturn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t)
-		require.NoError(t, r.group.Wait(t.Context(), time.Hour))
+		begin(t, r)
 		r.away.Store(true)
 		pass(2 * time.Second)
 		waited := make(chan error, 1)
-		go func() { waited <- r.group.Wait(t.Context(), time.Hour) }()
+		go func() { waited <- wait(t.Context(), r, time.Hour) }()
 		pass(time.Minute)
 		require.Empty(t, waited)
 		r.away.Store(false)
@@ -122,14 +142,14 @@ func TestGroup_NobodyWaitsForEver(t *testing.T) {
 		r.away.Store(true)
 		pass(2 * time.Second)
 		begin := time.Now()
-		require.ErrorIs(t, r.group.Wait(t.Context(), time.Minute), dependency.ErrAway)
+		require.ErrorIs(t, wait(t.Context(), r, time.Minute), dependency.ErrAway)
 		require.Equal(t, time.Minute, time.Since(begin))
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		require.ErrorIs(t, r.group.Wait(ctx, time.Minute), dependency.ErrAway)
+		require.ErrorIs(t, wait(ctx, r, time.Minute), dependency.ErrAway)
 		r.Stop()
 		r.Stop()
-		require.ErrorIs(t, r.group.Wait(t.Context(), time.Hour), dependency.ErrStopping)
+		require.ErrorIs(t, wait(t.Context(), r, time.Hour), dependency.ErrStopping)
 	})
 }
 
@@ -138,14 +158,15 @@ func TestGroup_NobodyWaitsForEver(t *testing.T) {
 func TestGroup_AnsweredByAFreshProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t)
-		require.True(t, r.group.Answered(t.Context()))
+		require.True(t, answered(t, r))
 		r.hangs.Store(true)
 		first := make(chan bool, 1)
-		go func() { first <- r.group.Answered(t.Context()) }()
+		attempt := begin(t, r)
+		go func() { first <- attempt.End(t.Context(), errors.New("doubtful"), true) }()
 		synctest.Wait() // the probe of the first hangs
 		r.hangs.Store(false)
 		begin := time.Now()
-		require.True(t, r.group.Answered(t.Context()), "by the next probe")
+		require.True(t, answered(t, r), "by the next probe")
 		require.Greater(t, time.Since(begin), time.Duration(0))
 		require.False(t, <-first)
 	})
@@ -158,7 +179,7 @@ func TestGroup_ManyShareAProbe(t *testing.T) {
 		before := r.probes.Load()
 		var all sync.WaitGroup
 		for range 1000 {
-			all.Go(func() { r.group.Answered(t.Context()) })
+			all.Go(func() { answered(t, r) })
 		}
 		all.Wait()
 		require.LessOrEqual(t, r.probes.Load()-before, int64(3))
@@ -169,7 +190,7 @@ func TestSet_ClosedAnswersNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t)
 		r.Close()
-		require.False(t, r.group.Answered(t.Context()))
+		require.False(t, answered(t, r))
 	})
 }
 

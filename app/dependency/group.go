@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -16,8 +17,9 @@ var (
 
 // Group is what one handler needs.
 type Group struct {
-	set  *Set
-	deps []*dependency
+	set   *Set
+	deps  []*dependency
+	blame func(error) string // see Blame
 }
 
 // Group returns the group of these names, each of which was added.
@@ -33,29 +35,45 @@ func (s *Set) Group(names ...string) (*Group, error) {
 	return g, nil
 }
 
-// Open says whether all are there; changed is closed when that may have
-// changed. It is the transport's gate.
+// Open says whether messages may be taken in; changed is closed when that may
+// have changed. It is the transport's gate.
 func (g *Group) Open() (open bool, changed <-chan struct{}) {
 	g.set.mu.Lock()
 	defer g.set.mu.Unlock()
 	for _, d := range g.deps {
-		if !d.state.Available {
+		if !d.state.Available && !d.wantsMessage() {
 			return false, g.set.changed
 		}
 	}
 	return true, g.set.changed
 }
 
-// Wait returns nil once all are there; [ErrAway] when that takes longer, and
-// [ErrStopping] when the worker stops first.
+// there says whether all are there. Under the Set's lock.
+func (g *Group) there() bool {
+	return !slices.ContainsFunc(g.deps, func(d *dependency) bool { return !d.state.Available })
+}
+
+// Wait returns nil once all are there. Its errors are those of [Group.Begin].
 func (g *Group) Wait(ctx context.Context, within time.Duration) error {
-	open, changed := g.Open()
-	if open {
+	if g.available() {
 		return nil
 	}
+	return g.wait(ctx, within, g.there)
+}
+
+// wait returns nil once ready, which is called under the Set's lock, says so;
+// [ErrAway] when that takes longer, and [ErrStopping] when the worker stops
+// first.
+func (g *Group) wait(ctx context.Context, within time.Duration, ready func() bool) error {
 	timer := time.NewTimer(within)
 	defer timer.Stop()
-	for !open {
+	for {
+		g.set.mu.Lock()
+		done, changed := ready(), g.set.changed
+		g.set.mu.Unlock()
+		if done {
+			return nil
+		}
 		select {
 		case <-changed:
 		case <-g.set.stopped:
@@ -65,15 +83,22 @@ func (g *Group) Wait(ctx context.Context, within time.Duration) error {
 		case <-timer.C:
 			return ErrAway
 		}
-		open, changed = g.Open()
 	}
-	return nil
 }
 
-// Answered reports that each has answered a probe that began after the call.
+// answered reports that each has answered a probe that began after the call.
 // It takes as long as a probe or two.
-func (g *Group) Answered(ctx context.Context) bool {
+func (g *Group) answered(ctx context.Context) bool {
 	for _, d := range g.deps {
+		g.set.mu.Lock()
+		refuses := d.state.Refuses
+		g.set.mu.Unlock()
+		if refuses {
+			return false
+		}
+		if d.ping == nil {
+			continue
+		}
 		p := g.set.ask(d)
 		select {
 		case <-p.done:

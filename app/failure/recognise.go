@@ -21,6 +21,11 @@ import (
 // context.Canceled is unknown: the worker's own stop never comes this far, so
 // it was the handler that cancelled.
 func recognise(err error) (Kind, Reason) {
+	// What package database calls its own trouble.
+	var trouble interface{ Outage() bool }
+	if errors.As(err, &trouble) && trouble.Outage() {
+		return KindTransient, Database
+	}
 	// A deadline outweighs what it interrupted.
 	if errors.Is(err, context.DeadlineExceeded) {
 		return KindTransient, Timeout

@@ -56,7 +56,7 @@ func New(db *database.DB, d database.Durability) (*Store, error) {
 		s.toRead.Close()
 		return nil, fmt.Errorf("leaderboard: %w", err)
 	}
-	s.committing = database.NewBatcher(db, d, batchSize, s.apply)
+	s.committing = database.NewOwnBatcher(db, d, batchSize, s.apply)
 	return s, nil
 }
 

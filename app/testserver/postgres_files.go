@@ -63,6 +63,13 @@ func (p *Postgres) initialise(ctx context.Context, lines []string) error {
 	return errors.Join(err, conf.Close())
 }
 
+// Folder is where the server's files are, "" when it is not one's own.
+func (p *Postgres) Folder() string { return p.dir }
+
+// Owner is the user that the server runs as, to whom files outside its folder
+// must belong.
+func (p *Postgres) Owner() (uid, gid int, err error) { return p.owner() }
+
 // owner is the user that the server runs as.
 func (p *Postgres) owner() (uid, gid int, err error) {
 	if p.suite != Installed {
