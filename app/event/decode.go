@@ -29,12 +29,13 @@ func Validate(topic string, payload []byte) error {
 	case TopicAnswerRemoved:
 		_, err = DecodeAnswerRemoved(payload)
 	default:
-		err = checkObject(payload)
+		err = checkObject(WithoutMark(payload))
 	}
 	return err
 }
 
 func decodeQuestionAdded(payload []byte, now time.Time) (QuestionAdded, error) {
+	payload = WithoutMark(payload)
 	var e QuestionAdded
 	if err := decode(payload, now, e.fields()); err != nil {
 		return QuestionAdded{}, err
@@ -44,6 +45,7 @@ func decodeQuestionAdded(payload []byte, now time.Time) (QuestionAdded, error) {
 }
 
 func decodeAnswerAdded(payload []byte, now time.Time) (AnswerAdded, error) {
+	payload = WithoutMark(payload)
 	var e AnswerAdded
 	if err := decode(payload, now, e.fields()); err != nil {
 		return AnswerAdded{}, err
@@ -53,6 +55,7 @@ func decodeAnswerAdded(payload []byte, now time.Time) (AnswerAdded, error) {
 }
 
 func decodeAnswerRemoved(payload []byte, now time.Time) (AnswerRemoved, error) {
+	payload = WithoutMark(payload)
 	var e AnswerRemoved
 	if err := decode(payload, now, e.fields()); err != nil {
 		return AnswerRemoved{}, err

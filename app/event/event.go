@@ -2,7 +2,8 @@
 //
 // It is for handlers, for the worker's own producers, and for tools that check a message before it goes out. A payload is one
 // JSON object with string members. Decoding is strict about what the contract names and silent about everything else: keys match
-// in exact case, unknown members are passed over, null counts as absent, and of a repeated key the last one wins.
+// in exact case, unknown members are passed over, null counts as absent, and of a repeated key the last one wins. A byte order mark before
+// the object is passed over.
 //
 // The one thing to know: an event that decodes without error satisfies the whole contract, so that code behind a Decode function
 // never checks a field again.
@@ -24,7 +25,7 @@ const (
 	MaxMetadataKey = 128      // one metadata key
 )
 
-// Digest decides between two versions of one time. It is the SHA-256 of the payload as it came, byte for byte; of an event with CopiedAt
+// Digest decides between two versions of one time. It is the SHA-256 of the payload as it came, byte for byte but for a byte order mark; of an event with CopiedAt
 // it is that time and a part of the SHA-256, so that the later copy counts.
 type Digest [32]byte
 

@@ -15,7 +15,10 @@ const keyEventID = "event_id"
 //
 // It never fails, and what it returns obeys the rule of ids (1 to 128 bytes of valid UTF-8 without NUL), so that it may be a key in
 // any database: an event_id or uuid that breaks the rule counts as not set, and so does the event_id of a malformed payload.
+//
+// A byte order mark is no part of the payload.
 func Identity(payload []byte, uuid string) string {
+	payload = WithoutMark(payload)
 	if id := eventID(payload); id != "" {
 		return id
 	}

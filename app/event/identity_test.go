@@ -45,3 +45,28 @@ func TestIdentity(t *testing.T) {
 		})
 	}
 }
+
+// Producers differ in whether they write a byte order mark; a message does not become another one by it.
+func TestAByteOrderMarkIsPassedOver(t *testing.T) {
+	for topic, payload := range map[string]string{
+		TopicQuestionAdded: with("", ""), TopicAnswerAdded: `{"answer_id":"a1","question_id":"q1","occurred_at":"2026-03-01T10:00:00Z"}`,
+		TopicAnswerRemoved: `{"answer_id":"a1","question_id":"q1","occurred_at":"2026-03-01T10:00:00Z"}`, "question-viewed": `{"event_id":"v1"}`,
+	} {
+		marked := []byte("\ufeff" + payload)
+		require.NoError(t, Validate(topic, marked), topic)
+		require.Equal(t, Identity([]byte(payload), ""), Identity(marked, ""))
+		if topic == "question-viewed" {
+			continue
+		}
+		plain, err := decodeAny(topic, []byte(payload))
+		require.NoError(t, err)
+		same, err := decodeAny(topic, marked)
+		require.NoError(t, err)
+		require.Equal(t, plain, same)
+	}
+	plain, err := DecodeQuestionAdded([]byte(with("", "")))
+	require.NoError(t, err)
+	same, err := DecodeQuestionAdded([]byte("\ufeff" + with("", "")))
+	require.NoError(t, err)
+	require.Equal(t, plain, same, "and the digest is the same")
+}

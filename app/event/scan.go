@@ -15,10 +15,13 @@ import (
 // Why not json.Unmarshal into a struct: it matches keys in any case, turns broken text into U+FFFD, and copies every value that
 // nobody asked for. So encoding/json proves that the payload is JSON, and the walk below, which relies on that proof, takes it apart.
 
-// checkObject reports why payload is not one JSON object of legal size in valid UTF-8.
+// checkObject reports why payload, without a byte order mark, is not one JSON object of legal size in valid UTF-8.
 func checkObject(payload []byte) error {
 	if len(payload) > MaxPayload {
 		return tooLarge("", fmt.Sprintf("larger than %d bytes", MaxPayload))
+	}
+	if encoding := Encoding(payload); encoding != "" {
+		return malformed("the payload is " + encoding + "; send UTF-8")
 	}
 	if !utf8.Valid(payload) {
 		return malformed("not valid UTF-8")

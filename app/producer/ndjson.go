@@ -129,10 +129,15 @@ func plain(err error) error {
 
 // Lines calls yield with each line of r that is not blank, its number (from
 // 1), and the bytes read so far. A line that is too long is passed over, with
-// an error in place of its text. It returns what reading met.
+// an error in place of its text. A byte order mark before a line is passed
+// over; a file that is not UTF-8 is one error. It returns what reading met.
 func Lines(r io.Reader, yield func(text []byte, number int, read int64, err error) error) error {
 	in := bufio.NewReaderSize(r, 64<<10)
 	var read int64
+	head, _ := in.Peek(4) // an error comes again
+	if encoding := event.Encoding(head); encoding != "" {
+		return yield(nil, 1, read, fmt.Errorf("the file is %s; convert it to UTF-8", encoding))
+	}
 	for number := 1; ; number++ {
 		text, n, long, err := readLine(in)
 		read += n
@@ -143,7 +148,7 @@ func Lines(r io.Reader, yield func(text []byte, number int, read int64, err erro
 		var yielded error
 		if long {
 			yielded = yield(nil, number, read, errLongLine)
-		} else if text = bytes.TrimSpace(text); len(text) > 0 {
+		} else if text = bytes.TrimSpace(event.WithoutMark(bytes.TrimSpace(text))); len(text) > 0 {
 			yielded = yield(text, number, read, nil)
 		}
 		if yielded != nil || end {
