@@ -140,7 +140,8 @@ func TestEveryKeyHasAnIndexOnPostgreSQL(t *testing.T) {
 			{"answers of a batch", postgresAnswers, "answers_pkey", []any{`{q1,q1}`, `{a1,a2}`}},
 			{"first and last answers", postgresEnds, "answers_live", []any{`{q1,q2}`}},
 			{"one question", oneQuestion, "questions_pkey", []any{"q1"}},
-			{"answers of one question", itsAnswers, "answers_live", []any{"q1", 5}},
+			{"oldest answers of one question", oldestAnswers, "answers_live", []any{"q1", 0, "a1", 5}},
+			{"newest answers of one question", newestAnswers, "answers_live", []any{"q1", 0, "a1", 5}},
 			{"grades", allGrades, "questions_newest_in_grade", nil},
 		} {
 			for _, generic := range []bool{false, true} {

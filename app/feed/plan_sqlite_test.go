@@ -105,7 +105,8 @@ func TestEveryKeyHasAnIndexOnSQLite(t *testing.T) {
 		{"answers of a batch", sqliteAnswers, primary, []any{`[["q1","a1"]]`}},
 		{"first and last answers", sqliteEnds, "answers_live", []any{`["q1"]`}},
 		{"one question", oneQuestion, primary, []any{"q1"}},
-		{"answers of one question", itsAnswers, "answers_live", []any{"q1", 5}},
+		{"oldest answers of one question", oldestAnswers, "answers_live", []any{"q1", 0, "a1", 5}},
+		{"newest answers of one question", newestAnswers, "answers_live", []any{"q1", 0, "a1", 5}},
 		{"grades", allGrades, "questions_newest_in_grade", nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {

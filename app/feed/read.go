@@ -5,24 +5,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/answerfeed/answerfeed/app/database"
 )
 
 // ErrNotFound is returned by [Store.Question].
 var ErrNotFound = errors.New("no such question")
-
-// MaxAnswers is the most answers that Question returns.
-const MaxAnswers = 1000
-
-// Answer is an answer to a question.
-type Answer struct {
-	AnswerID   string    `json:"answer_id"`
-	AuthorID   string    `json:"author_id"`   // "" when not told
-	Excerpt    string    `json:"excerpt"`     // "" when not told
-	AnsweredAt time.Time `json:"answered_at"` // UTC, microseconds
-}
 
 // Subject counts a subject's questions.
 type Subject struct {
@@ -36,9 +24,6 @@ const (
 	// which it thinks fast while there are none, and so may go on doing.
 	oneQuestion = `
 SELECT ` + itemColumns + ` FROM (SELECT * FROM questions WHERE question_id = $1 LIMIT 1) q WHERE asked_at IS NOT NULL`
-	itsAnswers = `
-SELECT answer_id, author_id, excerpt, answered_at FROM answers
-WHERE question_id = $1 AND NOT removed ORDER BY answered_at, answer_id LIMIT $2`
 	allSubjects = `SELECT subject, questions, unanswered FROM subjects ORDER BY questions DESC, subject`
 	// From each grade to the next by the index: as many steps as grades.
 	allGrades = `
@@ -52,15 +37,18 @@ SELECT grade FROM g WHERE grade IS NOT NULL`
 
 // reading is the prepared statements of the reading side.
 type reading struct {
-	list                                map[shape]*sql.Stmt
-	question, answers, subjects, grades *sql.Stmt
+	list             map[shape]*sql.Stmt
+	question         *sql.Stmt
+	oldest, newest   *sql.Stmt // answers
+	subjects, grades *sql.Stmt
 }
 
 func prepareReading(s *database.Statements, driver string) reading {
 	r := reading{
 		list:     make(map[shape]*sql.Stmt),
 		question: s.One(oneQuestion),
-		answers:  s.One(itsAnswers),
+		oldest:   s.One(oldestAnswers),
+		newest:   s.One(newestAnswers),
 		subjects: s.One(allSubjects),
 		grades:   s.One(allGrades),
 	}
@@ -68,35 +56,6 @@ func prepareReading(s *database.Statements, driver string) reading {
 		r.list[sh] = s.One(sh.query(driver))
 	}
 	return r
-}
-
-// Question returns one question and its answers, oldest first, those of the
-// same microsecond by id, at most [MaxAnswers]; both as of one moment. It
-// returns [ErrNotFound], also while only answers are known of the question.
-func (s *Store) Question(ctx context.Context, id string) (Item, []Answer, error) {
-	tx, err := s.db.Read().BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: sql.LevelRepeatableRead})
-	if err != nil {
-		return Item{}, nil, fmt.Errorf("feed: reading a question: %w", err)
-	}
-	defer tx.Rollback() //nolint:errcheck // nothing was written
-	item, err := scanItem(tx.StmtContext(ctx, s.reading.question).QueryRowContext(ctx, id).Scan)
-	if errors.Is(err, sql.ErrNoRows) {
-		return Item{}, nil, ErrNotFound
-	}
-	if err != nil {
-		return Item{}, nil, fmt.Errorf("feed: reading a question: %w", err)
-	}
-	rows, err := tx.StmtContext(ctx, s.reading.answers).QueryContext(ctx, id, MaxAnswers)
-	answers, err := collect(rows, err, func(scan func(...any) error) (a Answer, err error) {
-		var at int64
-		err = scan(&a.AnswerID, &a.AuthorID, &a.Excerpt, &at)
-		a.AnsweredAt = instant(at)
-		return a, err
-	})
-	if err != nil {
-		return Item{}, nil, fmt.Errorf("feed: reading answers: %w", err)
-	}
-	return item, answers, nil
 }
 
 // Subjects returns all subjects, most questions first, ties by name.

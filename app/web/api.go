@@ -75,22 +75,28 @@ func (s *Server) apiFeed(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) apiQuestion(w http.ResponseWriter, r *http.Request) error {
-	if _, err := strictParams(r); err != nil {
+	values, err := strictParams(r, "order", "limit", "cursor")
+	if err != nil {
+		return err
+	}
+	filter, err := answerFilter(values, feed.MaxAnswers)
+	if err != nil {
 		return err
 	}
 	id, err := questionID(r)
 	if err != nil {
 		return err
 	}
-	question, answers, err := s.opts.Feed.Question(r.Context(), id)
+	question, page, err := s.opts.Feed.Answers(r.Context(), id, filter)
 	if err != nil {
 		return err
 	}
 	body := struct {
 		item
-		Answers []answer `json:"answers"`
-	}{wireItem(question), make([]answer, len(answers))}
-	for n, a := range answers {
+		Answers    []answer `json:"answers"`
+		NextCursor string   `json:"next_cursor,omitempty"`
+	}{wireItem(question), make([]answer, len(page.Answers)), page.NextCursor}
+	for n, a := range page.Answers {
 		body.Answers[n] = answer{AnswerID: a.AnswerID, AuthorID: orNull(a.AuthorID), Excerpt: a.Excerpt, AnsweredAt: a.AnsweredAt.UTC()}
 	}
 	return ok(w, body)

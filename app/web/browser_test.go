@@ -122,6 +122,8 @@ func TestBrowser(t *testing.T) {
 	s.answer(event.AnswerAdded{AnswerID: "a", QuestionID: "a", AuthorID: endless[:128], Excerpt: endless}, 0)
 	s.answer(event.AnswerAdded{AnswerID: "b", QuestionID: "h00", AuthorID: "ada", Excerpt: "Long ago."}, 0)
 
+	s.crowd("many", 120)
+
 	for _, size := range []struct {
 		name          string
 		width, height int64
@@ -131,7 +133,7 @@ func TestBrowser(t *testing.T) {
 			b.visit("/")
 			b.sees("Newest questions", 20)
 			b.click("Older questions →")
-			b.sees("Newest questions", 6)
+			b.sees("Newest questions", 7)
 			b.click("← Newest")
 			b.sees("Newest questions", 20)
 
@@ -151,6 +153,16 @@ func TestBrowser(t *testing.T) {
 			b.sees("Leaderboard", 0)
 			b.visit("/questions/a")
 			b.sees(endless, 2)
+			b.visit("/questions/many")
+			b.sees("Who has not answered?", 101)
+			b.click("Later answers →")
+			b.sees("Who has not answered?", 21)
+			b.click("Newest first")
+			b.click("Earlier answers →")
+			b.sees("Who has not answered?", 21)
+			b.click("← First page")
+			b.click("Oldest first")
+			b.sees("Who has not answered?", 101)
 			b.visit("/?subject=botany")
 			b.click("Clear all")
 			b.sees("Newest questions", 20)

@@ -2,13 +2,12 @@ package web
 
 import (
 	"net/http"
-
-	"github.com/answerfeed/answerfeed/app/feed"
 )
 
 const (
 	leadersInBox  = 5
 	leadersOnPage = 100
+	answersOnPage = 100
 )
 
 func (s *Server) feedPage(w http.ResponseWriter, r *http.Request) error {
@@ -71,22 +70,23 @@ func emptiness(at selection, paged bool, subjects int) string {
 }
 
 func (s *Server) questionPage(w http.ResponseWriter, r *http.Request) error {
+	values, err := params(r, "order", "cursor")
+	if err != nil {
+		return err
+	}
+	filter, err := answerFilter(values, answersOnPage)
+	if err != nil {
+		return err
+	}
 	id, err := questionID(r)
 	if err != nil {
 		return err
 	}
-	question, answers, err := s.opts.Feed.Question(r.Context(), id)
+	question, page, err := s.opts.Feed.Answers(r.Context(), id, filter)
 	if err != nil {
 		return err
 	}
-	now := s.opts.Now()
-	view := questionPageView{
-		Question: viewQuestions([]feed.Item{question}, now)[0],
-		Answers:  make([]answerView, len(answers)),
-	}
-	for n, a := range answers {
-		view.Answers[n] = answerView{Excerpt: a.Excerpt, AuthorID: a.AuthorID, At: momentOf(a.AnsweredAt, now)}
-	}
+	view := viewAnswers(question, page, filter.Cursor != "", s.opts.Now())
 	return s.render(w, http.StatusOK, "question.html", view.Question.Title, view)
 }
 

@@ -16,6 +16,9 @@ import (
 const (
 	defaultLimit = 20
 	maxLimit     = 100
+
+	orderOldest = "oldest"
+	orderNewest = "newest"
 )
 
 // params returns the known parameters of the query that have a value. One that
@@ -76,14 +79,31 @@ func feedFilter(values url.Values) (feed.Filter, error) {
 	return f, err
 }
 
-func limit(values url.Values) (int, error) {
+// answerFilter reads the parameters of a question's answers.
+func answerFilter(values url.Values, limit int) (feed.AnswerFilter, error) {
+	f := feed.AnswerFilter{Cursor: values.Get("cursor")}
+	switch values.Get("order") {
+	case "", orderOldest:
+	case orderNewest:
+		f.Newest = true
+	default:
+		return f, badParameter("order", "must be oldest or newest")
+	}
+	var err error
+	f.Limit, err = limitTo(values, limit, feed.MaxAnswers)
+	return f, err
+}
+
+func limit(values url.Values) (int, error) { return limitTo(values, defaultLimit, maxLimit) }
+
+func limitTo(values url.Values, otherwise, most int) (int, error) {
 	text := values.Get("limit")
 	if text == "" {
-		return defaultLimit, nil
+		return otherwise, nil
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > maxLimit {
-		return 0, badParameter("limit", fmt.Sprintf("must be a whole number from 1 to %d", maxLimit))
+	if err != nil || n < 1 || n > most {
+		return 0, badParameter("limit", fmt.Sprintf("must be a whole number from 1 to %d", most))
 	}
 	return n, nil
 }

@@ -73,16 +73,6 @@ type questionView struct {
 	At                       moment
 }
 
-type questionPageView struct {
-	Question questionView
-	Answers  []answerView
-}
-
-type answerView struct {
-	Excerpt, AuthorID string
-	At                moment
-}
-
 type leaderView struct {
 	Rank     int
 	AuthorID string
