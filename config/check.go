@@ -1,14 +1,20 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"math"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 var (
@@ -88,6 +94,31 @@ func (ch *checker) database(key string, d Database) {
 		ch.complain("driver postgres and dsn do not fit: dsn must be postgres://… or host=… pairs", dsn, driver)
 	case d.Driver == DriverSQLite && neverSQLite.MatchString(d.DSN):
 		ch.complain("driver sqlite and dsn do not fit: dsn names a PostgreSQL database", dsn, driver)
+	case d.Driver == DriverPostgres:
+		// The driver's own parser decides what run takes. Its errors quote the DSN.
+		_, err := pgx.ParseConfig(d.DSN)
+		if file := new(fs.PathError); errors.As(err, &file) {
+			ch.complain("dsn names a file that cannot be read: "+file.Error(), dsn)
+		} else if err != nil {
+			ch.complain("cannot be read as postgres://user:password@host:5432/database or as host=… user=… dbname=… pairs: check port, sslmode and the other "+
+				"parameters; in a URL, special characters of the password are written as %XX", dsn)
+		}
+	case d.Driver == DriverSQLite && (strings.Contains(d.DSN, ":memory:") || strings.Contains(d.DSN, "mode=memory")):
+		ch.complain("an in-memory database would lose messages at every stop; name a file", dsn)
+	case d.Driver == DriverSQLite:
+		ch.sqliteFile(d.DSN, dsn)
+	}
+}
+
+// sqliteFile reports a path at which no database file can be.
+func (ch *checker) sqliteFile(path, key string) {
+	path = filepath.Clean(path)
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		ch.complain("names a directory; name a file", key)
+		return
+	}
+	if dir, err := os.Stat(filepath.Dir(path)); err != nil || !dir.IsDir() {
+		ch.complain("names a file in a directory that is not there; make the directory first", key)
 	}
 }
 

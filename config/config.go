@@ -171,6 +171,9 @@ type Alerts struct {
 type Web struct {
 	// Listen is host:port; no host is every interface, port 0 any free one. Defaults to 127.0.0.1:8080.
 	Listen string `yaml:"listen" check:"address"`
+	// Hosts are the names by which browsers may reach the pages, besides localhost and loopback addresses. Empty: any, and on
+	// loopback no other. Defaults to none.
+	Hosts []string `yaml:"hosts"`
 }
 
 // Log says what is logged, to standard error.
@@ -193,7 +196,7 @@ func Default() Config {
 		Handlers: map[string]Handler{},
 		Relay:    Relay{Enabled: true},
 		Alerts:   Alerts{Form: "json", Every: 30 * time.Second, Spike: 100, SpikeWithin: 10 * time.Minute, AllowHosts: []string{}},
-		Web:      Web{Listen: "127.0.0.1:8080"},
+		Web:      Web{Listen: "127.0.0.1:8080", Hosts: []string{}},
 		Log:      Log{Level: "info", Format: "text"},
 		Migrate:  true,
 	}

@@ -256,7 +256,7 @@ func TestEveryKeyInAFile(t *testing.T) {
 			URL: "https://hooks.example.org/s3cret", Form: "slack", Every: time.Minute, Spike: 5, SpikeWithin: time.Hour,
 			AllowHosts: []string{"hooks.example.org"}, AllowPrivate: true,
 		},
-		Web: config.Web{Listen: "[::1]:0"},
+		Web: config.Web{Listen: "[::1]:0", Hosts: []string{"answers.example"}},
 		Log: config.Log{Level: "debug", Format: "json"},
 	}, loaded.Config)
 	for key, origin := range loaded.Origins {

@@ -103,6 +103,7 @@ func TestEveryKeyByVariableFileAndFlag(t *testing.T) {
 func TestVariableNames(t *testing.T) {
 	for key, want := range map[string]string{
 		"web.listen":                              "WORKER_WEB_LISTEN",
+		"web.hosts":                               "WORKER_WEB_HOSTS",
 		"handlers.question-views.on_unknown":      "WORKER_HANDLERS_QUESTION_VIEWS_ON_UNKNOWN",
 		"handlers.feed.options.Words-to.drop":     "WORKER_HANDLERS_FEED_OPTIONS_WORDS_TO_DROP",
 		"handlers.feed.options.inner.label":       "WORKER_HANDLERS_FEED_OPTIONS_INNER_LABEL",

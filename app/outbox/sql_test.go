@@ -87,6 +87,25 @@ func TestSQL_ChecksWhatItIsGiven(t *testing.T) {
 	})
 }
 
+// length and GLOB look no further than the NUL, and a relay could never send what is behind it.
+func TestSQL_SQLiteRefusesATopicWithNUL(t *testing.T) {
+	db := migrated(t, database.Config{Driver: database.SQLite, DSN: filepath.Join(t.TempDir(), "outbox.db")})
+	exec := func(query string, args ...any) error {
+		return db.Update(t.Context(), database.Durable, func(ctx context.Context, tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, query, args...)
+			return err
+		})
+	}
+	for _, topic := range []any{"answer-added\x00", "answer-added\x00x y", "answer-added\x00more", []byte("a\x00b")} {
+		for _, query := range []string{`INSERT INTO outbox (topic, payload) VALUES ($1, '{}')`, `INSERT INTO answerfeed_publish (topic, data) VALUES ($1, '{}')`} {
+			require.ErrorContains(t, exec(query, topic), "topic must be")
+		}
+	}
+	require.NoError(t, exec(`INSERT INTO outbox (topic, payload) VALUES ('a', '{}')`))
+	require.ErrorContains(t, exec(`UPDATE outbox SET topic = 'a' || char(0)`), "topic must be")
+	require.Len(t, outboxOf(t, db), 1)
+}
+
 // The function returns the message's UUID, means its own table whatever the
 // search_path, and runs with the rights of whoever calls it.
 func TestSQL_PostgresFunction(t *testing.T) {

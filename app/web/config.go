@@ -13,6 +13,9 @@ type Config struct {
 	// every interface; port 0 is a free one, told by Server.Addr.
 	// Defaults to 127.0.0.1:8080, which only this machine can reach.
 	Listen string `mapstructure:"listen"`
+	// Hosts are the names by which browsers may reach the server, besides localhost and loopback addresses. Empty: any, and on loopback no
+	// other. Defaults to none.
+	Hosts []string `mapstructure:"hosts"`
 }
 
 // DefaultConfig returns the configuration of a worker that was given none.

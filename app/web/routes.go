@@ -35,7 +35,7 @@ func (s *Server) routes() http.Handler {
 	api("/metrics", s.metrics)
 	mux.Handle("/api/", unknown(s.errorJSON))
 
-	return bounded(mux)
+	return bounded(s.known(mux))
 }
 
 // handler answers a request, or returns why not before it has written a byte.

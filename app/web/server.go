@@ -85,6 +85,7 @@ type Server struct {
 	assets   assets
 	pages    pages
 	listener net.Listener
+	hosts    hosts
 	http     *http.Server
 }
 
@@ -115,6 +116,7 @@ func New(opts Options) (*Server, error) {
 	if s.listener, err = listen(opts.Config.Listen); err != nil {
 		return nil, err
 	}
+	s.hosts = newHosts(s.listener.Addr(), opts.Config.Hosts)
 	return s, nil
 }
 
