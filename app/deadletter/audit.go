@@ -16,7 +16,7 @@ type Act struct {
 	// short.
 	EndedAt time.Time
 	Who     string
-	// Action is requeue, discard, restore or export.
+	// Action is requeue, discard, restore, export, or prune of queues.
 	Action string
 	// Selection tells which letters were meant.
 	Selection string
@@ -72,6 +72,21 @@ func (d *Desk) begin(ctx context.Context, action, meant string) (*act, error) {
 		return nil, fmt.Errorf("writing the audit: %w", err)
 	}
 	return a, nil
+}
+
+// Record writes an act that is done beside the desk, to n messages, into the
+// audit: before it is begun, and when it has ended.
+func (d *Desk) Record(ctx context.Context, action, meant string, n int, do func(context.Context) error) error {
+	a, err := d.begin(ctx, action, meant)
+	if err != nil {
+		return err
+	}
+	if err := do(ctx); err != nil {
+		return a.end(ctx, err)
+	}
+	a.letters = n
+	err = d.db.Update(ctx, database.Durable, func(ctx context.Context, tx *sql.Tx) error { return a.raise(ctx, tx, n) })
+	return a.end(context.WithoutCancel(ctx), err)
 }
 
 // raise counts n letters, in the transaction that changes them.

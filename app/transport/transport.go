@@ -40,6 +40,9 @@ type Transport interface {
 	// Prune removes the queues of a handler, with the messages in them, and
 	// returns their names.
 	Prune(ctx context.Context, handler string) ([]string, error)
+	// Readers is how many consumers, or processes with some, read the handler's
+	// queues now, this process included.
+	Readers(ctx context.Context, handler string) (int, error)
 	// Remove takes back all that Migrate made under the transport's prefix for
 	// these subscriptions, with the messages in it: queues, exchanges, tables.
 	// What is gone already is no error. It is for what was temporary, and

@@ -48,6 +48,27 @@ func (t *Transport) Prune(ctx context.Context, handler string) ([]string, error)
 	return removed, nil
 }
 
+// Readers counts the consumers of the handler's queues, on every topic that the
+// worker knows.
+func (t *Transport) Readers(ctx context.Context, handler string) (n int, err error) {
+	topics := map[string]bool{}
+	for _, s := range t.known(func(transport.Subscription) bool { return true }) {
+		topics[s.Topic] = true
+	}
+	for topic := range topics {
+		name := t.cfg.Prefix + transport.Subscription{Topic: topic, Handler: handler}.Queue()
+		err := t.consuming.onChannel(ctx, func(ch *amqp.Channel) error {
+			q, err := ch.QueueDeclarePassive(name, true, false, false, false, nil)
+			n += q.Consumers
+			return err
+		})
+		if err != nil && code(err) != amqp.NotFound {
+			return 0, fmt.Errorf("asking who reads %s: %w", name, err)
+		}
+	}
+	return n, nil
+}
+
 // Remove deletes the queues of the subscriptions, those of their delays
 // included, and the exchanges of their topics. A broker confirms deleting what
 // is not there.
