@@ -10,6 +10,7 @@ import (
 
 	"github.com/answerfeed/answerfeed/app/database"
 	"github.com/answerfeed/answerfeed/app/deadletter"
+	"github.com/answerfeed/answerfeed/app/memory"
 	"github.com/answerfeed/answerfeed/app/transport"
 	"github.com/answerfeed/answerfeed/app/transport/rabbit"
 	"github.com/answerfeed/answerfeed/app/transport/sqlqueue"
@@ -25,6 +26,7 @@ type Client struct {
 	transport  transport.Transport // nil: not opened
 	durability database.Durability
 	letters    *deadletter.Store // nil: the tables are not opened
+	memory     memory.Plan
 	life       lifecycle
 }
 
@@ -74,7 +76,7 @@ func opened(opts Options, open func(*Client) error) (*Client, error) {
 	if err := opts.complete(); err != nil {
 		return nil, err
 	}
-	c := &Client{opts: opts}
+	c := &Client{opts: opts, memory: memory.Divide(memory.Limit(opts.Config.Memory.Bytes()))}
 	if err := open(c); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
@@ -223,7 +225,7 @@ func Remove(ctx context.Context, opts Options) (err error) {
 	if err := opts.complete(); err != nil {
 		return err
 	}
-	c := &Client{opts: opts}
+	c := &Client{opts: opts, memory: memory.Divide(memory.Limit(opts.Config.Memory.Bytes()))}
 	defer func() { err = errors.Join(err, c.Close()) }()
 	if err := c.openTransport(ctx, opts.Config.Transport); err != nil {
 		return err

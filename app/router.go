@@ -9,6 +9,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/answerfeed/answerfeed/app/deadletter"
+	"github.com/answerfeed/answerfeed/app/memory"
 	"github.com/answerfeed/answerfeed/app/suspect"
 	"github.com/answerfeed/answerfeed/app/transport"
 	"github.com/answerfeed/answerfeed/config"
@@ -35,6 +36,7 @@ type routing struct {
 	isolation   *middleware.Isolation // of all handlers
 	gates       []*gates              // of the handlers
 	stuck       chan error            // why a handler gives the process up; room for one
+	memory      *memory.Budget        // of all messages in flight
 	stopping    chan struct{}         // closed when draining begins
 	started     bool
 	done        chan struct{}
@@ -49,7 +51,7 @@ func (a *App) newRouting(env handlers.Env) (*routing, error) {
 		return nil, fmt.Errorf("making the router: %w", err)
 	}
 	r := &routing{
-		router: router, isolation: &middleware.Isolation{},
+		router: router, isolation: &middleware.Isolation{}, memory: memory.NewBudget(a.client.memory.Messages),
 		stuck: make(chan error, 1), stopping: make(chan struct{}), done: make(chan struct{}),
 	}
 	if !a.client.opts.Guest {
@@ -144,6 +146,7 @@ func (a *App) addHandler(r *routing, sub transport.Subscription, topic handlers.
 		Grace:        grace,
 		Gate:         work.gate,
 		Hold:         hold,
+		Memory:       r.memory,
 	})
 	if err != nil {
 		return err
@@ -185,7 +188,7 @@ func (a *App) addHandler(r *routing, sub transport.Subscription, topic handlers.
 func (a *App) addCollector(r *routing, sub transport.Subscription) error {
 	subscriber, err := a.client.transport.Subscriber(transport.Consumer{
 		Subscription: sub, Dead: true, Window: deadletter.CollectWindow, Grace: grace, Gate: r.collecting,
-		Hold: a.client.opts.Config.Transport.Hold(nil),
+		Hold: a.client.opts.Config.Transport.Hold(nil), Memory: r.memory,
 	})
 	if err != nil {
 		return err

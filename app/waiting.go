@@ -40,11 +40,22 @@ func (c *Client) connectDatabase(ctx context.Context) (err error) {
 	return nil
 }
 
+// cache is what one SQLite file may have of the caches: half, when queues and
+// tables are in two.
+func (c *Client) cache() int64 {
+	all := c.opts.Config
+	if all.Transport.Kind == config.KindSQL && all.Transport.SQL.Driver == config.DriverSQLite &&
+		all.Database.Driver == config.DriverSQLite && !sameDatabase(all.Transport.SQL, all.Database) {
+		return c.memory.Caches / 2
+	}
+	return c.memory.Caches
+}
+
 // connect opens a database, and waits for a server that is away. section is
 // where the configuration names the database.
 func (c *Client) connect(ctx context.Context, section string, cfg config.Database) (*database.DB, error) {
 	if cfg.Driver != config.DriverPostgres {
-		return database.Open(ctx, database.Config(cfg))
+		return database.Open(ctx, database.Config(cfg), database.Cache(c.cache()))
 	}
 	within := c.opts.within(databaseWithin)
 	trying, cancel := context.WithTimeout(ctx, within)

@@ -99,7 +99,7 @@ func openWorker(ctx context.Context, j job, handled *atomic.Int64) (consumer, er
 	if err != nil {
 		return consumer{}, err
 	}
-	app.CollectLess() // as cmd/worker does
+	app.TuneGC(opts.Config.Memory) // as cmd/worker does
 	a, err := app.New(ctx, opts)
 	if err == nil && h.err != nil {
 		err = errors.Join(h.err, a.Stop(ctx))

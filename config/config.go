@@ -20,7 +20,12 @@
 // here and so refused. Name the service otherwise, or set enableServiceLinks: false.
 package config
 
-import "time"
+import (
+	"math"
+	"time"
+
+	"github.com/dustin/go-humanize"
+)
 
 // Values of the keys that take one of a few words.
 const (
@@ -49,6 +54,7 @@ type Config struct {
 	Alerts    Alerts             `yaml:"alerts"`
 	Web       Web                `yaml:"web"`
 	Log       Log                `yaml:"log"`
+	Memory    Memory             `yaml:"memory"`
 
 	// Migrate lets run create and upgrade tables, exchanges and queues; false leaves that to the verb migrate. Defaults to true.
 	Migrate bool `yaml:"migrate"`
@@ -184,6 +190,25 @@ type Log struct {
 	Format string `yaml:"format" oneof:"text,json"`
 }
 
+// Memory says how much the process may take.
+type Memory struct {
+	// Limit is a size such as 150MiB or 1GiB, at least 64MiB; auto is three quarters of the cgroup's limit, or 150 MiB
+	// without one. Defaults to auto.
+	Limit string `yaml:"limit" check:"memory"`
+}
+
+// SizeAuto is the Limit that follows from the machine.
+const SizeAuto = "auto"
+
+// Bytes is the limit in bytes, 0 for auto.
+func (m Memory) Bytes() int64 {
+	n, err := humanize.ParseBytes(m.Limit)
+	if err != nil || n > math.MaxInt64 {
+		return 0 // auto: any other was refused
+	}
+	return int64(n)
+}
+
 // Default returns the configuration without handlers that holds when nobody sets anything.
 func Default() Config {
 	local := Database{Driver: DriverSQLite, DSN: "answerfeed.db", Writers: 8, Readers: 8, StatementTimeout: 30 * time.Second}
@@ -198,6 +223,7 @@ func Default() Config {
 		Alerts:   Alerts{Form: "json", Every: 30 * time.Second, Spike: 100, SpikeWithin: 10 * time.Minute, AllowHosts: []string{}},
 		Web:      Web{Listen: "127.0.0.1:8080", Hosts: []string{}},
 		Log:      Log{Level: "info", Format: "text"},
+		Memory:   Memory{Limit: SizeAuto},
 		Migrate:  true,
 	}
 }

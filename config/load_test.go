@@ -257,7 +257,7 @@ func TestEveryKeyInAFile(t *testing.T) {
 			AllowHosts: []string{"hooks.example.org"}, AllowPrivate: true,
 		},
 		Web: config.Web{Listen: "[::1]:0", Hosts: []string{"answers.example"}},
-		Log: config.Log{Level: "debug", Format: "json"},
+		Log: config.Log{Level: "debug", Format: "json"}, Memory: config.Memory{Limit: "256MiB"},
 	}, loaded.Config)
 	for key, origin := range loaded.Origins {
 		if strings.HasPrefix(key, "handlers.question-views.") && !strings.Contains(key, ".options.") && !strings.Contains(key, ".retry.") {

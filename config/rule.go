@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/url"
 	"reflect"
@@ -10,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/dustin/go-humanize"
 )
 
 // rule says which values of a key's type are possible, as its struct tags do.
@@ -99,6 +102,8 @@ func namedCheck(name string) func(string) error {
 		return checkManagement
 	case "webhook":
 		return checkWebhook
+	case "memory":
+		return checkMemory
 	}
 	return nil
 }
@@ -167,6 +172,23 @@ func checkWebhook(s string) error {
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
 		return errors.New("must be a URL such as https://hooks.example.org/…")
+	}
+	return nil
+}
+
+// leastMemory is the smallest limit, in bytes: below, there is no room for anything but the program.
+const leastMemory = 64 << 20
+
+func checkMemory(s string) error {
+	if s == SizeAuto {
+		return nil
+	}
+	n, err := humanize.ParseBytes(s)
+	if err != nil || n > math.MaxInt64 {
+		return errors.New("must be auto or a size such as 150MiB or 1GiB")
+	}
+	if n < leastMemory {
+		return errors.New("must be at least 64MiB")
 	}
 	return nil
 }

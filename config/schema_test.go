@@ -44,6 +44,8 @@ func example(t *testing.T, n *node) string {
 		return "https://text/" // allow_hosts holds "text"
 	case "web.listen":
 		return ":0"
+	case "memory.limit":
+		return "1GiB"
 	}
 	return "text"
 }

@@ -54,7 +54,7 @@ The handlers have the settings of handlers.feed: its concurrency is the window.`
 			if err != nil {
 				return err
 			}
-			app.CollectLess()
+			app.TuneGC(loaded.Config.Memory)
 			bars := &bars{cli: c}
 			defer bars.close()
 			report, err := bench.Run(cmd.Context(), bench.Options{

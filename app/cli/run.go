@@ -43,7 +43,7 @@ Tables and queues are created and upgraded first, unless the configuration says 
 			if demo {
 				opts.Demo = rate
 			}
-			app.CollectLess()
+			app.TuneGC(loaded.Config.Memory)
 			return app.Run(cmd.Context(), opts)
 		},
 	}

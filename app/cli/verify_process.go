@@ -142,7 +142,7 @@ func (c *cli) beProcess(ctx context.Context, p verify.Process) error {
 	if p.Requeue {
 		return c.requeueCurable(ctx, opts)
 	}
-	app.CollectLess()
+	app.TuneGC(opts.Config.Memory)
 	a, err := app.New(ctx, opts)
 	if err != nil {
 		return err

@@ -57,17 +57,32 @@ type DB struct {
 	pace        pace
 	once        *Batcher[onceCall]
 	watch       *watcher
+	cache       int64 // of all connections to a SQLite file, in bytes
 	closeOnce   sync.Once
 	closeErr    error
 }
 
+// Option is a setting that does not come from the configuration of one
+// database.
+type Option func(*DB)
+
+// Cache bounds what the connections to a SQLite file keep of the file in
+// memory, outside of Go's heap, in bytes. Defaults to 96 MiB.
+func Cache(bytes int64) Option { return func(db *DB) { db.cache = bytes } }
+
+// defaultCache is a cache that more makes no faster.
+const defaultCache = 96 << 20
+
 // Open opens the database and checks that it can be written to. It creates a
 // SQLite file when there is none; tables come with [DB.Migrate].
-func Open(ctx context.Context, cfg Config) (*DB, error) {
+func Open(ctx context.Context, cfg Config, opts ...Option) (*DB, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("database: %w", err)
 	}
-	db := &DB{driver: cfg.Driver, now: time.Now}
+	db := &DB{driver: cfg.Driver, now: time.Now, cache: defaultCache}
+	for _, option := range opts {
+		option(db)
+	}
 	open := db.openSQLite
 	if db.driver == Postgres {
 		open = db.openPostgres

@@ -34,11 +34,11 @@ func (db *DB) openSQLite(ctx context.Context, cfg Config) error {
 		return sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String())
 	}
 	var err error
-	if db.write, err = open("busy_timeout(5)", "synchronous(FULL)", "cache_size(-32768)"); err != nil {
+	if db.write, err = open("busy_timeout(5)", "synchronous(FULL)", cacheSize(db.cache/3)); err != nil {
 		return fmt.Errorf("opening %s: %w", path, err)
 	}
 	db.write.SetMaxOpenConns(1)
-	if db.read, err = open("busy_timeout(5000)", "query_only(ON)", "cache_size(-8192)"); err != nil {
+	if db.read, err = open("busy_timeout(5000)", "query_only(ON)", cacheSize(db.cache*2/3/int64(cfg.readers()))); err != nil {
 		return fmt.Errorf("opening %s: %w", path, err)
 	}
 	db.read.SetMaxOpenConns(cfg.readers() + 1) // one is the file's anchor
@@ -51,6 +51,9 @@ func (db *DB) openSQLite(ctx context.Context, cfg Config) error {
 	}
 	return nil
 }
+
+// cacheSize is the pragma for the cache of one connection.
+func cacheSize(bytes int64) string { return fmt.Sprintf("cache_size(-%d)", max(256, bytes>>10)) }
 
 // firstTouch switches a new file to the write-ahead log and proves that it is
 // a database that can be written to. Several starters may do it at once.

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/answerfeed/answerfeed/app/memory"
 )
 
 var (
@@ -123,6 +125,9 @@ type Consumer struct {
 	// Hold is how long what the broker has sent ahead is kept behind a closed
 	// gate, before it goes back. 0 = 5 min.
 	Hold time.Duration
+	// Memory is what this and other consumers may hold together. nil = each
+	// has a budget of its own, for 64 MiB of payload.
+	Memory *memory.Budget
 }
 
 // Gate says whether a consumer may take messages in; while it may not, what is
@@ -130,6 +135,18 @@ type Consumer struct {
 type Gate interface {
 	// Open also returns what is closed when the answer may have changed.
 	Open() (open bool, changed <-chan struct{})
+}
+
+// aloneLimit is the budget of a consumer that shares none: 64 payloads of
+// 1 MiB, the largest that an event may have.
+const aloneLimit = 64 * (memory.Copies<<20 + memory.Overhead)
+
+// Holder is what the consumer holds its messages by. Close it.
+func (c Consumer) Holder() *memory.Holder {
+	if c.Memory == nil {
+		return memory.NewBudget(aloneLimit).Holder()
+	}
+	return c.Memory.Holder()
 }
 
 // Opened asks the Gate, if there is one.

@@ -12,6 +12,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"github.com/answerfeed/answerfeed/app/memory"
 	"github.com/answerfeed/answerfeed/app/transport/window"
 )
 
@@ -46,6 +47,9 @@ type ending struct {
 	*claim
 	outcome window.Outcome
 }
+
+// cost is what the message takes of the memory while it is here.
+func (cl *claim) cost() int64 { return memory.Cost(cl.size) }
 
 func newClaim(c *consumer, s *session, d amqp.Delivery) *claim {
 	return &claim{
@@ -135,7 +139,8 @@ func (c *consumer) outlive(s *session) (inFlight int) {
 	for _, cl := range s.tags.unsettled() {
 		if cl.joined != nil {
 			if c.t.outlived.leave(cl) {
-				c.book(-1, -cl.size)
+				c.book(-1)
+				c.memory.Give(cl.cost())
 				inFlight++
 			}
 			continue

@@ -9,6 +9,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/answerfeed/answerfeed/app/crash"
+	"github.com/answerfeed/answerfeed/app/memory"
 	"github.com/answerfeed/answerfeed/app/transport"
 	"github.com/answerfeed/answerfeed/app/transport/window"
 )
@@ -33,6 +34,7 @@ type consumer struct {
 	cfg    transport.Consumer
 	queue  string // with the prefix
 	window *window.Window
+	memory *memory.Holder
 
 	// What ended, handed over to run.
 	mu     sync.Mutex
@@ -46,14 +48,18 @@ type consumer struct {
 	// Of run alone, but for figures.
 	figures sync.Mutex
 	inWork  int       // messages in the window, of this session or an earlier one
-	bytes   int64     // of payload in the window
 	newest  time.Time // when the message delivered last was published
 	failing bool      // consuming is not possible now
+
+	// See unread.go.
+	narrowed  int       // a prefetch that there is memory for
+	widen     time.Time // when to try a larger one
+	announced bool      // that it is smaller
 }
 
 func newConsumer(t *Transport, cfg transport.Consumer) *consumer {
 	c := &consumer{
-		t: t, cfg: cfg, queue: t.queueOf(cfg), window: window.New(cfg.Window),
+		t: t, cfg: cfg, queue: t.queueOf(cfg), window: window.New(cfg.Window), memory: cfg.Holder(), narrowed: unlimited,
 		signal: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	c.intake, c.stop = context.WithCancel(context.Background())
@@ -68,6 +74,7 @@ func (c *consumer) start(ctx context.Context, s *session) {
 		defer close(c.done)
 		defer stop()
 		c.run(context.WithoutCancel(ctx), s)
+		c.memory.Close()
 		c.t.consumers.Remove(c)
 	}()
 }
@@ -127,6 +134,7 @@ func (c *consumer) run(ctx context.Context, s *session) {
 func (c *consumer) leave(s *session) (byBroker bool) {
 	why := s.closure()
 	s.close()
+	c.forget(s)
 	inFlight := c.outlive(s)
 	if why != nil {
 		c.closed(why, inFlight)
@@ -150,25 +158,26 @@ func (c *consumer) serve(ctx context.Context, s *session) (drained bool) {
 		case open:
 			patience.unset()
 		}
-		if held := s.held; open && held != nil && c.room() {
-			s.held = nil
-			if !c.take(ctx, s, *held) {
-				return false
-			}
+		if open && !c.take(ctx, s) {
+			return false
 		}
-		deliveries := s.deliveries
-		if !open || s.held != nil || !c.room() { // what the broker sent beyond stays unread
-			deliveries = nil
+		deliveries, wider := s.deliveries, c.widening()
+		if s.paused { // it was ended
+			deliveries, wider = nil, nil
 		}
 		select {
 		case <-changed:
 		case <-patience.timer.C:
 			patience.rang()
 			s.paused = true
-			s.giveBackUnread()
+			c.giveBackUnread(s)
+		case <-wider:
+			if !c.wider(s) {
+				return false
+			}
 		case <-c.intake.Done():
 			if !s.paused {
-				s.giveBackUnread()
+				c.giveBackUnread(s)
 			}
 			c.drain(s)
 			s.close()
@@ -177,7 +186,7 @@ func (c *consumer) serve(ctx context.Context, s *session) (drained bool) {
 			if !open || d.Acknowledger == nil { // broken, or cancelled by the broker
 				return false
 			}
-			if !c.take(ctx, s, d) {
+			if !c.receive(s, d) {
 				return false
 			}
 		case s.reason = <-s.broken: // seen even while there is no room
@@ -244,8 +253,6 @@ func (c *consumer) drain(s *session) {
 	}
 }
 
-func (c *consumer) room() bool { return c.inWork < c.cfg.Window && c.bytes < window.MaxBytes }
-
 // collect books what ended since the last time.
 func (c *consumer) collect(s *session, now time.Time) {
 	c.mu.Lock()
@@ -253,7 +260,8 @@ func (c *consumer) collect(s *session, now time.Time) {
 	c.ended = nil
 	c.mu.Unlock()
 	for _, e := range ended {
-		c.book(-1, -e.size)
+		c.book(-1)
+		c.memory.Give(e.cost())
 		if c.cfg.AtMostOnce || e.session != s || s == nil {
 			continue // settled already, or by the end of its session
 		}
@@ -268,11 +276,10 @@ func (c *consumer) collect(s *session, now time.Time) {
 	}
 }
 
-func (c *consumer) book(messages int, bytes int64) {
+func (c *consumer) book(messages int) {
 	c.figures.Lock()
 	defer c.figures.Unlock()
 	c.inWork += messages
-	c.bytes += bytes
 }
 
 // report logs that consuming is not possible, or possible again: once a

@@ -17,7 +17,7 @@ import (
 // maxPrefetch is the most that AMQP can express.
 const maxPrefetch = 65535
 
-func (c *consumer) prefetch() int { return min(c.cfg.Window, maxPrefetch) }
+func (c *consumer) prefetch() int { return min(c.cfg.Window, maxPrefetch, c.narrowed) }
 
 // session is one channel's life with its deliveries. Its tags mean nothing on
 // the next channel: what it leaves unsettled, the broker delivers again.
@@ -33,10 +33,11 @@ type session struct {
 	reason      *amqp.Error   // of the channel's end, once it was told
 	begun       time.Time
 	tags        tags
-	held        *amqp.Delivery // did not fit into the window's bytes
-	batch       []arrival      // of take, kept for the next
-	nacks       []nack         // to be given back, each at its time
-	paused      bool           // it consumes no more, and settles what is in flight
+	prefetch    int
+	unread      []amqp.Delivery // for which the window has no room yet
+	batch       []arrival       // of take, kept for the next
+	nacks       []nack          // to be given back, each at its time
+	paused      bool            // it consumes no more, and settles what is in flight
 	over        atomic.Bool
 }
 
@@ -90,7 +91,7 @@ func (c *consumer) beginOn(conn *amqp.Connection) (*session, error) {
 		return nil, fmt.Errorf("opening a channel: %w", err)
 	}
 	s := &session{
-		conn: conn, ch: ch, consumerTag: c.t.tags.next(c.t.cfg.Name), begun: time.Now(),
+		conn: conn, ch: ch, begun: time.Now(),
 		broken:  ch.NotifyClose(make(chan *amqp.Error, 1)),
 		cancels: ch.NotifyCancel(make(chan string, 1)),
 	}
@@ -99,15 +100,23 @@ func (c *consumer) beginOn(conn *amqp.Connection) (*session, error) {
 			c.t.consuming.breakOff(conn)
 		}
 	}
-	err = ch.Qos(c.prefetch(), 0, false)
-	if err == nil {
-		s.deliveries, err = ch.Consume(c.queue, s.consumerTag, false, false, false, false, nil)
-	}
-	if err != nil {
+	if err := c.consume(s); err != nil {
 		s.close()
-		return nil, fmt.Errorf("consuming %s: %w", c.queue, explainDeclare(err))
+		return nil, err
 	}
 	return s, nil
+}
+
+// consume begins to consume on the session's channel.
+func (c *consumer) consume(s *session) (err error) {
+	s.prefetch, s.consumerTag = c.prefetch(), c.t.tags.next(c.t.cfg.Name)
+	if err = s.ch.Qos(s.prefetch, 0, false); err == nil {
+		s.deliveries, err = s.ch.Consume(c.queue, s.consumerTag, false, false, false, false, nil)
+	}
+	if err != nil {
+		return fmt.Errorf("consuming %s: %w", c.queue, explainDeclare(err))
+	}
+	return nil
 }
 
 // close gives up the channel; the broker gives what is unsettled to others.
@@ -118,48 +127,32 @@ func (s *session) close() {
 	_ = s.ch.Close() // it may be closed already
 }
 
-// take puts a delivery, and what else has arrived, into the window, as far as
-// there is room. It returns false when the session broke.
-func (c *consumer) take(ctx context.Context, s *session, d amqp.Delivery) bool {
-	batch, bytes := s.batch[:0], c.bytes
-	for more := true; more; d, more = s.arrived() {
-		if c.inWork+len(batch) > 0 && bytes+int64(len(d.Body)) > window.MaxBytes {
-			held := d
-			s.held = &held
-			break
-		}
-		batch = append(batch, arrival{d, newClaim(c, s, d)})
-		bytes += int64(len(d.Body))
-		if c.inWork+len(batch) == c.cfg.Window {
-			break
-		}
-	}
-	s.batch = batch
-	defer clear(batch) // of what holds memory
-	if len(batch) == 0 {
+// take puts what has arrived into the window, as far as there is room. It
+// returns false when the session broke.
+func (c *consumer) take(ctx context.Context, s *session) bool {
+	n := min(len(s.unread), c.cfg.Window-c.inWork)
+	if n <= 0 {
 		return true
 	}
-	for _, d := range batch {
-		s.tags.deliver(d.DeliveryTag, d.claim)
+	batch := s.batch[:0]
+	for _, d := range s.unread[:n] {
+		batch = append(batch, arrival{d, newClaim(c, s, d)})
 	}
-	if c.cfg.AtMostOnce && !s.takeOff(batch[len(batch)-1].DeliveryTag, c.prefetch()) {
-		return false
-	}
+	s.unread = slices.Delete(s.unread, 0, n)
+	s.batch = batch
+	defer clear(batch) // of what holds memory
 	for _, d := range batch {
+		s.tags.take(d.DeliveryTag, d.claim)
+	}
+	taken := !c.cfg.AtMostOnce || s.takeOff(batch[n-1].DeliveryTag, s.prefetch)
+	for _, d := range batch {
+		if !taken {
+			c.memory.Give(d.claim.cost())
+			continue
+		}
 		c.pass(ctx, d)
 	}
-	return true
-}
-
-// arrived is a delivery that is there already; false when there is none, or
-// when the session broke, which serve finds out.
-func (s *session) arrived() (amqp.Delivery, bool) {
-	select {
-	case d, open := <-s.deliveries:
-		return d, open && d.Acknowledger != nil
-	default:
-		return amqp.Delivery{}, false
-	}
+	return taken
 }
 
 // takeOff acknowledges everything up to the tag before it is handled, and
@@ -179,7 +172,7 @@ func (c *consumer) pass(ctx context.Context, d arrival) {
 		return
 	}
 	cl := d.claim
-	c.book(1, cl.size)
+	c.book(1)
 	c.figures.Lock()
 	c.newest = d.Timestamp
 	c.figures.Unlock()
@@ -235,35 +228,4 @@ func (s *session) dropPauses() {
 	for i := range s.nacks {
 		s.nacks[i].due = time.Time{}
 	}
-}
-
-// giveBackUnread ends the consumer and gives back, at once, what the broker
-// sent and nobody took.
-func (s *session) giveBackUnread() {
-	// A broker that is not heard of must not hold up the end.
-	force := time.AfterFunc(hangUpWithin, s.breakOff)
-	defer force.Stop()
-	if s.ch.Cancel(s.consumerTag, false) != nil {
-		return
-	}
-	if held := s.held; held != nil {
-		s.held = nil
-		if !s.giveBack(*held) {
-			return
-		}
-	}
-	for d := range s.deliveries { // closed by Cancel, once it is empty
-		if d.Acknowledger != nil && !s.giveBack(d) {
-			return
-		}
-	}
-}
-
-func (s *session) giveBack(d amqp.Delivery) bool {
-	s.tags.deliver(d.DeliveryTag, nil)
-	if s.ch.Nack(d.DeliveryTag, false, true) != nil {
-		return false
-	}
-	s.tags.settle(d.DeliveryTag)
-	return true
 }

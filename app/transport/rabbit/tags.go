@@ -31,6 +31,9 @@ const (
 // deliver takes the next tag in. Tags of a channel rise.
 func (t *tags) deliver(n uint64, c *claim) { t.open = append(t.open, tag{number: n, claim: c}) }
 
+// take notes that a message that was delivered is being handled.
+func (t *tags) take(n uint64, c *claim) { t.at(n).claim = c }
+
 // unsettled are the claims of which the broker was told nothing.
 func (t *tags) unsettled() []*claim {
 	var claims []*claim

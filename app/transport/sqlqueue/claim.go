@@ -10,6 +10,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"github.com/answerfeed/answerfeed/app/memory"
 	"github.com/answerfeed/answerfeed/app/transport"
 	"github.com/answerfeed/answerfeed/app/transport/window"
 )
@@ -18,7 +19,7 @@ import (
 type claim struct {
 	consumer  *consumer
 	id, token int64
-	size      int64
+	cost      int64 // of memory, in bytes
 }
 
 // row is a message as it was claimed.
@@ -29,16 +30,14 @@ type row struct {
 	payload        []byte
 }
 
-// peek asks, without the write lock, when the next message is due, and
-// whether it fits.
+// peek asks, without the write lock, when the next message is due.
 func (c *consumer) peek(ctx context.Context) error {
 	next, err := c.next(ctx)
 	if err != nil {
 		return fmt.Errorf("looking for messages: %w", err)
 	}
 	due := next <= 0
-	c.tight = due && len(c.claims) > 0 && c.bytes+c.head > window.MaxBytes
-	c.more = due && !c.tight
+	c.more = due
 	if due {
 		next = look.Microseconds()
 	}
@@ -47,7 +46,7 @@ func (c *consumer) peek(ctx context.Context) error {
 }
 
 // next is in how many microseconds the next message is due, if that is soon,
-// and puts its size into head.
+// and puts what it takes of the memory into head.
 func (c *consumer) next(ctx context.Context) (int64, error) {
 	next := look.Microseconds()
 	if l := c.t.lookout; l != nil {
@@ -100,7 +99,7 @@ func (c *consumer) claimRows(b *batch, want int, limit int64) step {
 		if at.id = r.claim.id; b.last.before(at) {
 			b.last = at
 		}
-		r.claim.size = int64(len(r.payload))
+		r.claim.cost = memory.Cost(int64(len(r.payload)))
 		b.rows = append(b.rows, r)
 		return nil
 	}
@@ -113,7 +112,6 @@ func (c *consumer) deliver(r row) {
 	m.Metadata = decodeMetadata(r.metadata)
 	ctx := transport.WithDelivery(c.intake, transport.Delivery{Returns: r.deliveries - 1, Claim: r.claim})
 	c.claims[r.claim] = struct{}{}
-	c.bytes += r.claim.size
 	c.window.Pass(ctx, m, func(o window.Outcome) {
 		s := settlement{claim: r.claim, op: opAck}
 		switch o {

@@ -11,6 +11,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/answerfeed/answerfeed/app/crash"
+	"github.com/answerfeed/answerfeed/app/memory"
 	"github.com/answerfeed/answerfeed/app/transport"
 	"github.com/answerfeed/answerfeed/app/transport/window"
 )
@@ -38,6 +39,7 @@ type consumer struct {
 	t      *Transport
 	cfg    transport.Consumer
 	window *window.Window
+	memory *memory.Holder
 	queue  atomic.Int64 // its id: a hint, which registrar keeps
 	statements
 
@@ -59,15 +61,16 @@ type consumer struct {
 
 	// Of run alone.
 	claims  map[*claim]struct{}
-	bytes   int64     // of payload in claims
-	more    bool      // there may be messages to claim now
-	lookAt  time.Time // else: when to look again
-	head    int64     // the size of the message that was next at the last look
-	missed  bool      // the last claim found nothing
-	tight   bool      // it does not fit beside what is in flight
-	extend  time.Time // when leases are next extended
-	ackBy   time.Time // when acknowledgements that wait are written at last
-	failing bool      // the last round failed
+	more    bool            // there may be messages to claim now
+	lookAt  time.Time       // else: when to look again
+	head    int64           // what the message takes that was next at the last look
+	typical int64           // what a message has taken lately
+	missed  bool            // the last claim found nothing
+	tight   bool            // there is no memory for the next message
+	freed   <-chan struct{} // closed when there is more memory than when it was tight
+	extend  time.Time       // when leases are next extended
+	ackBy   time.Time       // when acknowledgements that wait are written at last
+	failing bool            // the last round failed
 }
 
 func newConsumer(ctx context.Context, t *Transport, cfg transport.Consumer) (*consumer, error) {
@@ -88,7 +91,7 @@ func newConsumer(ctx context.Context, t *Transport, cfg transport.Consumer) (*co
 		return nil, err
 	}
 	c.queue.Store(queue)
-	c.window = window.New(cfg.Window)
+	c.window, c.memory = window.New(cfg.Window), cfg.Holder()
 	c.intake, c.stop = context.WithCancel(ctx)
 	return c, nil
 }
@@ -101,6 +104,7 @@ func (c *consumer) start() {
 		c.stop()
 		c.end()
 		c.statements.all.Close()
+		c.memory.Close()
 		c.t.consumers.Remove(c)
 	}()
 }
@@ -128,6 +132,10 @@ func (c *consumer) run() {
 	phase, intake, wakeAt := c.intake, true, time.Now()
 	for {
 		_, gate := c.cfg.Opened()
+		var freed <-chan struct{}
+		if c.tight {
+			freed = c.freed
+		}
 		signal, changes := c.signal, changes
 		if c.failing { // what happens meanwhile waits for the pause to end
 			signal, changes = nil, nil
@@ -150,6 +158,8 @@ func (c *consumer) run() {
 		case <-changes:
 			c.heard()
 		case <-gate:
+		case <-freed:
+			c.loosen()
 		case <-timer.C:
 		}
 		if !intake {
@@ -189,7 +199,7 @@ func (c *consumer) heard() {
 // message. Where some come in each moment, they share a transaction, with
 // each other and with a claim. It sets ackBy.
 func (c *consumer) canWait() bool {
-	if c.cfg.AtMostOnce || 2*len(c.claims) > c.cfg.Window || c.bytes > window.MaxBytes/2 {
+	if c.cfg.AtMostOnce || 2*len(c.claims) > c.cfg.Window || c.tight {
 		return false
 	}
 	c.mu.Lock()
@@ -239,7 +249,7 @@ func (c *consumer) wait(intake bool) time.Duration {
 func (c *consumer) leased() bool { return len(c.claims) > 0 && !c.cfg.AtMostOnce }
 
 func (c *consumer) room() bool {
-	return len(c.claims) < c.cfg.Window && c.bytes < window.MaxBytes
+	return len(c.claims) < c.cfg.Window
 }
 
 // finish makes the last tries to settle what is left; what cannot be settled

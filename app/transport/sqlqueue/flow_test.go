@@ -11,7 +11,6 @@ import (
 
 	"github.com/answerfeed/answerfeed/app/transport"
 	"github.com/answerfeed/answerfeed/app/transport/sqlqueue"
-	"github.com/answerfeed/answerfeed/app/transport/window"
 )
 
 // soon is well over what a message takes that is noticed at once, and well
@@ -124,7 +123,7 @@ func TestDeadLetter_WakesItsReaderInTheProcess(t *testing.T) {
 func TestWindow_GiantMessageComesAlone(t *testing.T) {
 	onBoth(t, func(t *testing.T, at place) {
 		q, _ := start(t, at, sqlqueue.Config{})
-		giant := message.NewMessage("giant", make([]byte, window.MaxBytes+1))
+		giant := message.NewMessage("giant", make([]byte, 65<<20))
 		require.NoError(t, q.Publisher().Publish(topic, giant))
 		publish(t, q, 1)
 		messages := consume(t, q, 1000)

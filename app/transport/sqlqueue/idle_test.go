@@ -12,7 +12,6 @@ import (
 
 	"github.com/answerfeed/answerfeed/app/transport"
 	"github.com/answerfeed/answerfeed/app/transport/sqlqueue"
-	"github.com/answerfeed/answerfeed/app/transport/window"
 )
 
 // A consumer with nothing to do must not spin, whatever it waits for.
@@ -40,7 +39,7 @@ func TestConsumer_IdlesWithoutWork(t *testing.T) {
 		},
 		"the window full of bytes, messages behind": func(t *testing.T, q *sqlqueue.Transport, _ place) {
 			publish(t, q, 1)
-			require.NoError(t, q.Publisher().Publish(topic, message.NewMessage("giant", make([]byte, window.MaxBytes))))
+			require.NoError(t, q.Publisher().Publish(topic, message.NewMessage("giant", make([]byte, 64<<20))))
 			next(t, consume(t, q, 10))
 		},
 		"all is delayed": func(t *testing.T, q *sqlqueue.Transport, _ place) {

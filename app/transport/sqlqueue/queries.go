@@ -2,9 +2,11 @@ package sqlqueue
 
 import (
 	"embed"
+	"fmt"
 	"strings"
 
 	"github.com/answerfeed/answerfeed/app/database"
+	"github.com/answerfeed/answerfeed/app/memory"
 )
 
 //go:embed migrations/*/*.sql
@@ -70,7 +72,8 @@ func newQueries(db *database.DB, prefix string) queries {
 func names(prefix, now string) *strings.Replacer {
 	clock := `"` + prefix + `queue_clock"`
 	now = `(SELECT ` + now + ` + COALESCE((SELECT shift FROM ` + clock + ` WHERE id = 1), 0))`
-	return strings.NewReplacer("%now%", now, "%queues%", `"`+prefix+`queues"`, "%messages%", `"`+prefix+`queue_messages"`,
+	cost := fmt.Sprintf("(%d * octet_length(payload) + %d)", memory.Copies, memory.Overhead) // of memory
+	return strings.NewReplacer("%now%", now, "%cost%", cost, "%queues%", `"`+prefix+`queues"`, "%messages%", `"`+prefix+`queue_messages"`,
 		"%clock%", clock, "%seen%", `"`+prefix+`queue_seen"`, "%readers%", `"`+prefix+`queue_readers"`)
 }
 

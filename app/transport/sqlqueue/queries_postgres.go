@@ -17,7 +17,7 @@ func postgresQueries(prefix string) queries {
 	// over them cuts it where it would exceed the byte limit.
 	batch := func(mark string) string {
 		return `(SELECT id, due_at, now, sum(size) OVER (ORDER BY due_at, id ROWS UNBOUNDED PRECEDING) AS total FROM (
-			SELECT id, due_at, octet_length(payload) AS size, %now% AS now FROM %messages%
+			SELECT id, due_at, %cost% AS size, %now% AS now FROM %messages%
 			WHERE queue_id = ` + thisQueue + ` AND (due_at, id) > ` + mark + ` AND due_at <= %now% AND leased_until <= %now%
 			ORDER BY due_at, id LIMIT $2 FOR UPDATE SKIP LOCKED) AS head) AS p
 		WHERE m.id = p.id AND p.total <= $3`
@@ -66,7 +66,7 @@ func postgresQueries(prefix string) queries {
 				set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true)`,
 			look: sql(`SELECT q.number - 1, %now%, m.due_at, m.id, m.size
 				FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS q (queue, due_at, id, number)
-				LEFT JOIN LATERAL (SELECT due_at, id, octet_length(payload) AS size FROM %messages%
+				LEFT JOIN LATERAL (SELECT due_at, id, %cost% AS size FROM %messages%
 					WHERE queue_id = q.queue AND (due_at, id) > (q.due_at, q.id) AND due_at <= %now% AND leased_until <= %now%
 					ORDER BY due_at, id LIMIT 1) AS m ON true`),
 			lock:  sql(`SELECT pg_try_advisory_lock(7021982::bigint << 32 | '%messages%'::regclass::oid::bigint)`),

@@ -17,7 +17,7 @@ func sqliteQueries(db *database.DB, prefix string) queries {
 	// the sum over them cuts the batch where it would exceed the byte limit.
 	const batch = `(SELECT id FROM (
 		SELECT id, sum(size) OVER (ORDER BY due_at, id ROWS UNBOUNDED PRECEDING) AS total FROM (
-			SELECT id, due_at, octet_length(payload) AS size FROM %messages%
+			SELECT id, due_at, %cost% AS size FROM %messages%
 			WHERE queue_id = ` + thisQueue + ` AND due_at <= %now% ORDER BY due_at, id LIMIT $2))
 		WHERE total <= $3)`
 	const these = ` WHERE id IN (SELECT value FROM json_each($1)) AND token = $2`
@@ -41,7 +41,7 @@ func sqliteQueries(db *database.DB, prefix string) queries {
 		dead: sql(`UPDATE %messages% AS m SET queue_id = d.id, due_at = %now% + $3, metadata = $4, token = 0, deliveries = 0
 			FROM %queues% AS q JOIN %queues% AS d ON d.topic = q.topic AND d.handler = q.handler AND d.dead = 1
 			WHERE m.id = $1 AND m.token = $2 AND q.id = m.queue_id AND q.topic <> ''`),
-		next: sql(`SELECT due_at - %now%, octet_length(payload) FROM %messages% WHERE queue_id = ` + thisQueue + ` ORDER BY due_at, id LIMIT 1`),
+		next: sql(`SELECT due_at - %now%, %cost% FROM %messages% WHERE queue_id = ` + thisQueue + ` ORDER BY due_at, id LIMIT 1`),
 
 		// Ready messages are counted in the index; only those that are not
 		// due yet, at most the windows and the delayed, are looked up.

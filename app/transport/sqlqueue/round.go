@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/answerfeed/answerfeed/app/database"
-	"github.com/answerfeed/answerfeed/app/transport/window"
 )
 
 // round is one transaction of the consumer. After an error nothing has
@@ -24,10 +23,7 @@ func (c *consumer) round(ctx context.Context, intake bool) error {
 			}
 		}
 		if c.more {
-			want, limit = min(c.cfg.Window-len(c.claims), claimBatch), window.MaxBytes-c.bytes
-			if c.head > window.MaxBytes { // the only one in flight; see peek
-				want, limit = 1, c.head
-			}
+			want, limit = c.reserve()
 		}
 	}
 	settled := c.takeSettled()
@@ -59,6 +55,7 @@ func (c *consumer) round(ctx context.Context, intake bool) error {
 	waiting, begun, done := patient(ctx)
 	defer done()
 	err := c.execute(waiting, durability, begun, steps)
+	c.keep(limit, claimed.rows, err)
 	if err != nil {
 		c.putBack(settled)
 		if ctx.Err() != nil {
@@ -121,9 +118,9 @@ func (c *consumer) release(settled []settlement, lost []error) {
 			continue
 		}
 		delete(c.claims, s.claim)
-		c.bytes -= s.claim.size
+		c.memory.Give(s.claim.cost)
 		if c.tight {
-			c.tight, c.lookAt = false, time.Time{}
+			c.loosen()
 		}
 	}
 	if again {

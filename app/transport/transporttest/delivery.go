@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/answerfeed/answerfeed/app/transport"
-	flight "github.com/answerfeed/answerfeed/app/transport/window"
 )
 
 func delivery() []row {
@@ -130,7 +129,7 @@ func windowBytes(s *stage) {
 	c := s.consume(t, window(1000))
 	held := c.take(fit)
 	c.none()
-	require.LessOrEqual(s, fit*size, flight.MaxBytes)
+	require.LessOrEqual(s, fit*size, 64<<20)
 	for range n - fit {
 		held[0].Ack()
 		held = append(held[1:], c.next())

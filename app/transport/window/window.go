@@ -15,10 +15,6 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 )
 
-// MaxBytes is the payload that one window takes into work at once, whatever
-// its size in messages: 64 MiB. A single message may be larger.
-const MaxBytes = 64 << 20
-
 const (
 	// look is how often a window with many in flight is looked through.
 	look = time.Millisecond
