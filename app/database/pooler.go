@@ -37,7 +37,7 @@ func (db *DB) checkPooler(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		defer tx.Rollback() //nolint:errcheck // nothing was written
+		defer tx.Rollback() //nolint:errcheck,gocritic // nothing was written; all are held until the end
 		var other uint32
 		if err := tx.QueryRowContext(ctx, "SELECT pg_backend_pid()").Scan(&other); err != nil {
 			return err

@@ -31,7 +31,7 @@ func pooler(t *testing.T, dsn, mode string) string {
 	require.NoError(t, err)
 	port, err := testserver.FreePort()
 	require.NoError(t, err)
-	dir, err := os.MkdirTemp("", "answerfeed-pgbouncer")
+	dir, err := os.MkdirTemp("", "answerfeed-pgbouncer") //nolint:usetesting // PgBouncer runs as another user, to whom the folders above t.TempDir are closed
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	password, _ := server.User.Password()
