@@ -5,17 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/spf13/cobra"
 
-	"github.com/answerfeed/answerfeed/app/crash"
+	"github.com/answerfeed/answerfeed/app/testserver"
 	"github.com/answerfeed/answerfeed/app/verify"
 )
 
 // verifyFlags are what a run is told on the command line.
 type verifyFlags struct {
 	verify.Options
+	times      map[verify.Fault]*int
 	ownServers bool
+	suite      testserver.Suite
 	on         []string
 	format     string
 }
@@ -27,12 +30,14 @@ func (c *cli) verify() *cobra.Command {
 		Short: "Break workers, network and servers, and show that nothing is lost",
 		Long: `Verify publishes events to the configured transport and runs three processes of this worker on them, in queues and tables
 of their own: a prefix on RabbitMQ, a schema in PostgreSQL, a file beside the one of SQLite. Meanwhile it kills the processes
-with SIGKILL, holds them up with SIGSTOP until others have their messages, cuts connections, and publishes events twice and out
-of order. In the end each confirmed event must have had exactly one effect, or be a dead letter that was meant to be one. What
-the run made is removed, also when it is interrupted.
+with SIGKILL, holds them up with SIGSTOP until others have their messages, cuts connections, renames tables of the worker, and
+publishes events twice and out of order. In the end each confirmed event must have had exactly one effect, or be a dead letter
+that was meant to be one, and must have reached a second handler, whose effects may be repeated. What the run made is removed,
+also when it is interrupted.
 
-With --own-servers it starts throwaway servers of RabbitMQ and PostgreSQL in place of the configured ones, and kills these, too.
-Messages and faults are then shared out among the transports that --on names.
+With --own-servers it starts throwaway servers of RabbitMQ and PostgreSQL in place of the configured ones, kills these, too, fills
+their disk, and lets RabbitMQ refuse, limit and close what it can. Messages and faults are then shared out among the transports
+that --on names.
 
 Exit status: 0 nothing was lost, doubled or unexpected; 1 something was, or the run could not be finished; 2 wrong usage or
 configuration.`,
@@ -50,18 +55,15 @@ configuration.`,
 	}
 	flags := cmd.Flags()
 	flags.IntVar(&f.Messages, "messages", 20000, "`N` events to publish, at least")
-	flags.IntVar(&f.Kills, "kills", 20, "`N` times a worker is killed")
-	flags.IntVar(&f.Stops, "stops", 1, "`N` times a worker is held up until others have its messages, with each transport")
-	flags.IntVar(&f.Cuts, "cuts", 5, "`N` times all connections are cut")
-	flags.IntVar(&f.BrokerKills, "broker-kills", 3, "`N` times the broker is killed; with --own-servers")
-	flags.IntVar(&f.DatabaseKills, "database-kills", 5, "`N` times the database is killed; with --own-servers")
+	f.times = map[verify.Fault]*int{}
+	for _, fault := range faultFlags() {
+		f.times[fault.Fault] = flags.Int(fault.flag, fault.times, fault.usage())
+	}
 	flags.DurationVar(&f.Duration, "duration", 0, "how long the faults are spread over at least; 0 = one after the other")
 	flags.Uint64Var(&f.Seed, "seed", 0, "`NUMBER` that chooses events and faults; by default a new one")
 	flags.BoolVar(&f.ownServers, "own-servers", false, "start servers in place of the configured ones, and kill them as well")
+	flags.StringVar((*string)(&f.suite), "suite", "", "Debian `SUITE` whose servers are started, such as trixie or sid, installed in a tree of their own; by default those of this machine")
 	flags.StringSliceVar(&f.on, "on", ownTransports(), "`TRANSPORTS` to run with --own-servers")
-	if crash.Enabled {
-		flags.IntVar(&f.CrashPoints, "crash-points", 0, "`N` times a worker dies at each crash point, with each transport")
-	}
 	outputFlag(cmd, &f.format)
 	cmd.AddCommand(c.verifyProcess())
 	return cmd
@@ -76,26 +78,37 @@ func (f *verifyFlags) complete(cmd *cobra.Command) error {
 	if f.Messages < 1 {
 		return fmt.Errorf("--messages %d: it takes at least 1", f.Messages)
 	}
-	for flag, n := range map[string]int{
-		"kills": f.Kills, "stops": f.Stops, "cuts": f.Cuts, "broker-kills": f.BrokerKills, "database-kills": f.DatabaseKills,
-		"crash-points": f.CrashPoints,
-	} {
+	f.Times = map[verify.Fault]int{}
+	for _, fault := range faultFlags() {
+		n := *f.times[fault.Fault]
 		if n < 0 || n > 100000 {
-			return fmt.Errorf("--%s %d: it must be 0 to 100000", flag, n)
+			return fmt.Errorf("--%s %d: it must be 0 to 100000", fault.flag, n)
 		}
+		f.Times[fault.Fault] = n
 	}
 	if f.Duration < 0 {
 		return fmt.Errorf("--duration %s: it must not be below 0", f.Duration)
 	}
 	if f.ownServers {
+		if !slices.Contains(testserver.Suites(), f.suite) {
+			return fmt.Errorf("--suite %s: it takes %s or %s", f.suite, testserver.Trixie, testserver.Sid)
+		}
 		return checkTransports(f.on)
 	}
-	for _, flag := range []string{"broker-kills", "database-kills", "on"} {
+	for _, flag := range []string{"on", "suite"} {
 		if changed(flag) {
-			return errors.New("--" + flag + " goes with --own-servers: the configured servers are not killed")
+			return errors.New("--" + flag + " goes with --own-servers: the configured servers are used")
 		}
 	}
-	f.BrokerKills, f.DatabaseKills = 0, 0
+	for _, fault := range faultFlags() {
+		if fault.Needs() == "" {
+			continue
+		}
+		if changed(fault.flag) {
+			return fmt.Errorf("--%s goes with --own-servers: nothing is done to the configured servers", fault.flag)
+		}
+		f.Times[fault.Fault] = 0
+	}
 	return nil
 }
 

@@ -23,15 +23,22 @@ import (
 // death makes come again.
 const verifyWindow = 250
 
-// verifyHandler is the handler of a run. With the zero Process it only names
-// its queues.
-func verifyHandler(delivered, handled io.Writer) handlers.Handler {
-	return handlers.Handler{
-		Name: verify.HandlerName,
-		Topics: func(env handlers.Env) []handlers.Topic {
-			return []handlers.Topic{{Name: verify.Topic, Handle: verify.NewHandler(env.DB, delivered, handled).Handle}}
-		},
+// verifyHandlers are those of a run. With the zero Process they only name
+// their queues.
+func verifyHandlers(delivered, handled io.Writer) []handlers.Handler {
+	var all []handlers.Handler
+	for name, handle := range map[string]func(*verify.Handler) func(context.Context, []byte) error{
+		verify.HandlerName:    func(h *verify.Handler) func(context.Context, []byte) error { return h.Handle },
+		verify.ConvergingName: func(h *verify.Handler) func(context.Context, []byte) error { return h.Converge },
+	} {
+		all = append(all, handlers.Handler{
+			Name: name,
+			Topics: func(env handlers.Env) []handlers.Topic {
+				return []handlers.Topic{{Name: verify.Topic, Handle: handle(verify.NewHandler(env.DB, delivered, handled))}}
+			},
+		})
 	}
+	return all
 }
 
 // verifyConfig is what was configured, with these settings in place, for the
@@ -50,7 +57,8 @@ func (c *cli) verifyConfig(settings map[string]string) (config.Config, error) {
 	}
 	loaded, err := config.Load(config.Options{
 		File: c.file, Overrides: overrides,
-		Handlers: append(app.Declare(c.Handlers), config.HandlerDecl{Name: verify.HandlerName, Defaults: own}),
+		Handlers: append(app.Declare(c.Handlers),
+			config.HandlerDecl{Name: verify.HandlerName, Defaults: own}, config.HandlerDecl{Name: verify.ConvergingName, Defaults: own}),
 	})
 	if err != nil {
 		return config.Config{}, usageError{err}
@@ -60,7 +68,7 @@ func (c *cli) verifyConfig(settings map[string]string) (config.Config, error) {
 
 func (c *cli) verifyOptions(settings map[string]string, logger *slog.Logger, delivered, handled io.Writer) (app.Options, error) {
 	cfg, err := c.verifyConfig(settings)
-	return app.Options{Config: cfg, Handlers: []handlers.Handler{verifyHandler(delivered, handled)}, Logger: logger}, err
+	return app.Options{Config: cfg, Handlers: verifyHandlers(delivered, handled), Logger: logger}, err
 }
 
 // verifyOpen opens transport and database as the run itself uses them.

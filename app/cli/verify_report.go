@@ -41,6 +41,7 @@ func (c *cli) printReport(r *verify.Report) {
 	line("doubled", "%d", r.Doubled)
 	line("unexpected", "%d", r.Unexpected)
 	line("redelivered", "%d of %d messages; %d calls of the publisher failed and were made again", r.Redelivered, r.Messages, r.PublishFailures)
+	line("converged", "%d at the handler without an inbox, %d effects repeated, of which the faults explain up to %d", r.Converged, r.Repeated, r.RepeatedBound)
 	var faults []string
 	for _, name := range slices.Sorted(maps.Keys(r.Faults)) {
 		faults = append(faults, fmt.Sprintf("%d × %s", r.Faults[name], name))

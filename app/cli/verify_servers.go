@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/answerfeed/answerfeed/app/database"
-	"github.com/answerfeed/answerfeed/app/testserver"
 	"github.com/answerfeed/answerfeed/app/verify"
 	"github.com/answerfeed/answerfeed/config"
 )
@@ -71,29 +69,12 @@ func (c *cli) target(name string, settings map[string]string) (verify.Target, er
 
 // verifyOwnServers starts the servers, and runs on each transport in turn.
 func (c *cli) verifyOwnServers(ctx context.Context, f verifyFlags) (err error) {
-	dir, err := os.MkdirTemp("", "answerfeed-verify")
-	if err != nil {
-		return fmt.Errorf("making a folder for the run: %w", err)
+	own := &ownServers{}
+	defer func() { err = errors.Join(err, own.stop()) }()
+	if err := own.start(ctx, f); err != nil {
+		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	var broker *testserver.RabbitMQ
-	var db *testserver.Postgres
-	if needs := slices.DeleteFunc(slices.Clone(f.on), func(on string) bool { return on == onSQLite }); len(needs) > 0 {
-		if missing := testserver.Missing(slices.Contains(f.on, onRabbitMQ)); len(missing) > 0 {
-			return fmt.Errorf("--own-servers: %s is not installed; on Debian: apt-get install %s", strings.Join(missing, ", "), strings.Join(missing, " "))
-		}
-		if db, err = testserver.StartPostgres(ctx); err != nil {
-			return fmt.Errorf("starting PostgreSQL: %w", err)
-		}
-		defer func() { err = errors.Join(err, db.Stop()) }()
-	}
-	if slices.Contains(f.on, onRabbitMQ) {
-		if broker, err = testserver.StartRabbitMQ(ctx); err != nil {
-			return fmt.Errorf("starting RabbitMQ: %w", err)
-		}
-		defer func() { err = errors.Join(err, broker.Stop()) }()
-	}
-	runs, err := c.ownRuns(f, dir, broker, db)
+	runs, err := c.ownRuns(f, own)
 	if err != nil {
 		return err
 	}
@@ -103,7 +84,7 @@ func (c *cli) verifyOwnServers(ctx context.Context, f verifyFlags) (err error) {
 // ownRuns shares messages and faults out among the transports. Faults that a
 // transport cannot have, of a network or server that it does without, go to
 // the others.
-func (c *cli) ownRuns(f verifyFlags, dir string, broker *testserver.RabbitMQ, db *testserver.Postgres) (runs []verifyRun, err error) {
+func (c *cli) ownRuns(f verifyFlags, own *ownServers) (runs []verifyRun, err error) {
 	remote := slices.DeleteFunc(slices.Clone(f.on), func(on string) bool { return on == onSQLite })
 	for i, on := range f.on {
 		settings := map[string]string{}
@@ -111,23 +92,26 @@ func (c *cli) ownRuns(f verifyFlags, dir string, broker *testserver.RabbitMQ, db
 			settings[section+"writers"], settings[section+"readers"] = "4", "2"
 		}
 		r := verifyRun{Options: f.Options}
-		r.Messages, r.Kills = share(f.Messages, i, len(f.on)), share(f.Kills, i, len(f.on))
-		r.Cuts, r.BrokerKills, r.DatabaseKills = 0, 0, 0
-		r.Duration = f.Duration / time.Duration(len(f.on))
+		r.Messages, r.Duration = share(f.Messages, i, len(f.on)), f.Duration/time.Duration(len(f.on))
+		r.Times = sharedTimes(f.Times, i, len(f.on), slices.Index(remote, on), len(remote), on == onRabbitMQ)
 		if on == onSQLite {
-			file := filepath.Join(dir, "answerfeed.db")
+			file := filepath.Join(own.dir, "answerfeed.db")
+			if own.fileDisk != nil {
+				file, r.Disk = filepath.Join(own.fileDisk.Dir, "answerfeed.db"), own.fileDisk
+			}
 			settings["database.driver"], settings["database.dsn"] = config.DriverSQLite, file
 			settings["transport.kind"], settings["transport.sql.driver"], settings["transport.sql.dsn"] = config.KindSQL, config.DriverSQLite, file
 		} else {
-			n := slices.Index(remote, on)
-			r.Cuts, r.DatabaseKills = share(f.Cuts, n, len(remote)), share(f.DatabaseKills, n, len(remote))
-			r.Database = db
-			settings["database.driver"], settings["database.dsn"] = config.DriverPostgres, db.DSN
-			settings["transport.kind"], settings["transport.sql.driver"], settings["transport.sql.dsn"] = config.KindSQL, config.DriverPostgres, db.DSN
+			r.Database = own.database
+			if own.databaseDisk != nil {
+				r.Disk = own.databaseDisk
+			}
+			settings["database.driver"], settings["database.dsn"] = config.DriverPostgres, own.database.DSN
+			settings["transport.kind"], settings["transport.sql.driver"], settings["transport.sql.dsn"] = config.KindSQL, config.DriverPostgres, own.database.DSN
 		}
 		if on == onRabbitMQ {
-			r.BrokerKills, r.Broker = f.BrokerKills, broker
-			settings["transport.kind"], settings["transport.amqp.url"], settings["transport.amqp.failover"] = config.KindAMQP, broker.URL, ""
+			r.Broker, r.MessageLimit = own.broker, messageLimit
+			settings["transport.kind"], settings["transport.amqp.url"], settings["transport.amqp.failover"] = config.KindAMQP, own.broker.URL, ""
 			settings["transport.prefix"], settings["transport.amqp.heartbeat"] = "", "2s" // or a worker that is held up keeps its messages for long
 		}
 		if r.target, err = c.target(on, settings); err != nil {
@@ -136,6 +120,29 @@ func (c *cli) ownRuns(f verifyFlags, dir string, broker *testserver.RabbitMQ, db
 		runs = append(runs, r)
 	}
 	return runs, nil
+}
+
+// sharedTimes is the part of the faults that the i-th of n transports has, the
+// remote-th of remotes, -1 if it has no server.
+func sharedTimes(all map[verify.Fault]int, i, n, remote, remotes int, broker bool) map[verify.Fault]int {
+	times := map[verify.Fault]int{}
+	for fault, count := range all {
+		switch {
+		case fault == verify.WorkerStop, fault == verify.CrashPoint:
+			times[fault] = count // with each
+		case fault.Needs() == verify.NeedsBroker:
+			if broker {
+				times[fault] = count
+			}
+		case fault == verify.Cut, fault == verify.DatabaseKill:
+			if remote >= 0 {
+				times[fault] = share(count, remote, remotes)
+			}
+		default:
+			times[fault] = share(count, i, n)
+		}
+	}
+	return times
 }
 
 // share is the i-th of n parts of all, as even as can be.

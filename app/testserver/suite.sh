@@ -9,7 +9,7 @@ set -eu
 
 # The machine's /proc, /dev and folder of temporary files, where test data is.
 enter='set -e
-mount --rbind /proc "$0/proc"; mount --rbind /dev "$0/dev"; mount --bind /tmp "$0/tmp"
+mount --rbind /proc "$0/proc"; mount --rbind /dev "$0/dev"; mount --rbind /tmp "$0/tmp"
 exec chroot "$0" "$@"'
 
 make() {

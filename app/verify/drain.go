@@ -30,16 +30,16 @@ const (
 
 // left is what has not come to its end.
 type left struct {
-	missing int   // events without effect and letter
+	missing int   // events without effect and letter, at either handler
 	queued  int64 // messages that wait, in the outbox too
 }
 
 func (r *run) left(ctx context.Context) (l left, err error) {
-	effects, letters, err := ends(ctx, r.db)
+	effects, letters, converged, err := ends(ctx, r.db)
 	if err != nil {
 		return l, fmt.Errorf("counting what took effect: %w", err)
 	}
-	l.missing = r.ledger.confirmed - effects - letters
+	l.missing = max(0, r.ledger.confirmed-effects-letters) + max(0, r.ledger.confirmed-converged)
 	all, err := r.client.Backlog(ctx)
 	if err != nil {
 		return l, err
@@ -112,7 +112,7 @@ func (r *run) settle(ctx context.Context, doing string) error {
 			if stalled || !empty.IsZero() && time.Since(empty) > emptyFor {
 				return nil
 			}
-			r.Progress(doing, len(r.ledger.kinds)-now.missing, len(r.ledger.kinds))
+			r.Progress(doing, 2*len(r.ledger.kinds)-now.missing, 2*len(r.ledger.kinds))
 		}
 		if err := pause(ctx, drainLook); err != nil {
 			return err
@@ -127,7 +127,7 @@ func (r *run) requeue(ctx context.Context) error {
 	if err := cure(ctx, r.db); err != nil {
 		return fmt.Errorf("curing what is curable: %w", err)
 	}
-	for i := range r.CrashPoints {
+	for i := range r.Times[CrashPoint] {
 		over, by, err := r.requeueOnce(ctx, string(crash.Requeued)+":1", 0)
 		if err != nil {
 			return err
@@ -136,10 +136,10 @@ func (r *run) requeue(ctx context.Context) error {
 			r.problem("crash point %s: pass %d did not come", crash.Requeued, i+1)
 			continue
 		}
-		r.report.Faults[string(crashAt)]++
+		r.report.Faults[string(CrashPoint)]++
 		r.report.Points[string(crash.Requeued)]++
 	}
-	for range min(r.Kills, requeueKills) {
+	for range min(r.Times[WorkerKill], requeueKills) {
 		if _, _, err := r.requeueOnce(ctx, "", time.Duration(1+r.random.Int64N(int64(maxRequeueAfter)))); err != nil {
 			return err
 		}

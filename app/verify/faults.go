@@ -45,7 +45,7 @@ func (r *run) faults(ctx context.Context) error {
 // step publishes a share, and does one fault in the middle.
 func (r *run) step(ctx context.Context, s step, share []item, stopped *sync.WaitGroup) error {
 	published := make(chan error, 1)
-	go func() { published <- r.publish(ctx, share, oneInOutbox) }()
+	go func() { published <- r.publishOver(ctx, share, s.fault.lasts()) }()
 	err := pause(ctx, s.after)
 	var alive func() bool
 	if err == nil {
@@ -66,27 +66,29 @@ func (r *run) step(ctx context.Context, s step, share []item, stopped *sync.Wait
 func (r *run) do(ctx context.Context, s step, stopped *sync.WaitGroup) (alive func() bool, err error) {
 	r.report.Faults[string(s.fault)]++
 	switch s.fault {
-	case killWorker:
+	case WorkerKill:
 		r.fleet.at(s.worker).kill()
 		p, err := r.fleet.start(s.worker)
 		if err != nil {
 			return nil, err
 		}
 		return func() bool { return p.effects() > 0 }, nil
-	case stopWorker:
+	case WorkerStop:
 		return nil, r.stop(ctx, s.worker, stopped)
-	case cutNetwork:
+	case Cut:
 		for _, proxy := range r.place.proxies {
 			r.report.Cut += proxy.Cut()
 		}
-	case killBroker:
+	case BrokerKill:
 		r.Broker.Kill()
 		err = r.Broker.Start(ctx)
-	case killDatabase:
+	case DatabaseKill:
 		r.Database.Kill()
 		err = r.Database.Start(ctx)
-	case crashAt:
+	case CrashPoint:
 		return r.crash(s)
+	default:
+		err = r.trouble(ctx, s)
 	}
 	before := r.fleet.effects()
 	return func() bool { return r.fleet.effects() > before }, err
@@ -132,7 +134,7 @@ func (r *run) watch(ctx context.Context, s step, alive func() bool, began time.T
 }
 
 func (s step) name() string {
-	if s.fault == crashAt {
+	if s.fault == CrashPoint {
 		return string(s.fault) + " " + string(s.point)
 	}
 	return string(s.fault)

@@ -139,6 +139,13 @@ func (f *fleet) effects() int64 {
 	return n
 }
 
+// endedAlone counts the processes that ended by themselves.
+func (f *fleet) endedAlone() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.alone
+}
+
 // stop tells all processes to end, and notes those that do not do so well.
 func (f *fleet) stop(ctx context.Context) {
 	f.mu.Lock()
@@ -177,7 +184,6 @@ func (f *fleet) close() {
 	for _, p := range f.all {
 		p.kill()
 	}
-	f.r.report.EndedAlone = f.alone
 	f.r.report.Problems = append(f.r.report.Problems, f.notes...)
 	if f.wrong > 0 {
 		f.r.problem("%d workers ended by themselves and not with status 1", f.wrong)

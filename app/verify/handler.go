@@ -85,6 +85,25 @@ func (h *Handler) Handle(ctx context.Context, payload []byte) error {
 	return nil
 }
 
+// Converge lets one event take effect without the inbox, whatever its kind.
+func (h *Handler) Converge(ctx context.Context, payload []byte) error {
+	id := event.Identity(payload, "")
+	if _, ok := parse(id); !ok {
+		return failure.Permanent(failure.Invalid, errors.New("this is no event of the run"))
+	}
+	if err := pause(ctx, pauseOf(id)); err != nil {
+		return err
+	}
+	err := h.db.Update(ctx, database.Durable, func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, h.db.SQL(converge), id)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("writing an effect that converges: %w", err)
+	}
+	return nil
+}
+
 func (h *Handler) first(number int) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

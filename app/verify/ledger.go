@@ -10,11 +10,15 @@ import (
 	"github.com/answerfeed/answerfeed/app/producer"
 )
 
-// Names of the run's only handler and topic. Queues and tables are set apart
-// by a prefix, a schema or a file of the run's own.
+// Names of the run's handlers and topic. Queues and tables are set apart by a
+// prefix, a schema or a file of the run's own.
 const (
+	// HandlerName is the handler whose effects happen once, by the inbox.
 	HandlerName = "verify"
-	Topic       = "verified"
+	// ConvergingName is the handler that has no inbox: its effects may happen
+	// again, and end in the same.
+	ConvergingName = "converge"
+	Topic          = "verified"
 )
 
 // kind is what the handler does about an event, and the first letter of the

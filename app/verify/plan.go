@@ -7,25 +7,64 @@ import (
 	"github.com/answerfeed/answerfeed/app/crash"
 )
 
-// fault is what a step does.
-type fault string
+// Fault is one kind of what a run breaks.
+type Fault string
 
+// The faults, by the names that the report gives them.
 const (
-	killWorker   fault = "worker kill"
-	stopWorker   fault = "worker stop"
-	cutNetwork   fault = "cut"
-	killBroker   fault = "broker kill"
-	killDatabase fault = "database kill"
-	crashAt      fault = "crash point"
+	WorkerKill     Fault = "worker kill"
+	WorkerStop     Fault = "worker stop"
+	Cut            Fault = "cut"
+	BrokerKill     Fault = "broker kill"
+	DatabaseKill   Fault = "database kill"
+	CrashPoint     Fault = "crash point"
+	TableRename    Fault = "table rename"
+	DiskFull       Fault = "disk full"
+	DeliveryLimit  Fault = "delivery limit"
+	RefusingQueue  Fault = "refusing queue"
+	LargeMessage   Fault = "large message"
+	ClosedByBroker Fault = "close by broker"
 )
+
+// Faults are all of them, in the order in which they are planned.
+func Faults() []Fault {
+	return []Fault{
+		WorkerKill, WorkerStop, Cut, BrokerKill, DatabaseKill, CrashPoint,
+		TableRename, DiskFull, DeliveryLimit, RefusingQueue, LargeMessage, ClosedByBroker,
+	}
+}
+
+// Need is what of the run's own a fault takes, in words.
+type Need string
+
+// The needs; the zero value is none.
+const (
+	NeedsBroker   Need = "a broker"
+	NeedsDatabase Need = "a database"
+	NeedsDisk     Need = "a disk"
+)
+
+// Needs is what the fault takes.
+func (f Fault) Needs() Need {
+	switch f {
+	case BrokerKill, DeliveryLimit, RefusingQueue, LargeMessage, ClosedByBroker:
+		return NeedsBroker
+	case DatabaseKill:
+		return NeedsDatabase
+	case DiskFull:
+		return NeedsDisk
+	}
+	return ""
+}
 
 // step is one fault, and when in the publishing of its share it comes.
 type step struct {
-	fault  fault
+	fault  Fault
 	worker int           // of those that the fault is for
 	after  time.Duration // from when its share begins to be published
 	point  crash.Point
 	passes int
+	table  string // of a rename
 }
 
 // maxAfter is the latest moment of a fault in its step.
@@ -35,26 +74,25 @@ const maxAfter = 150 * time.Millisecond
 // Stops come first: they take long, and others go on meanwhile.
 func plan(o Options, random *rand.Rand) []step {
 	var steps []step
-	add := func(f fault, n int) {
-		for range n {
-			steps = append(steps, step{fault: f})
+	for _, f := range Faults() {
+		if f == WorkerStop || f == CrashPoint {
+			continue
+		}
+		for n := range o.Times[f] {
+			steps = append(steps, step{fault: f, table: renamed()[n%len(renamed())]}) // each table in turn
 		}
 	}
-	add(killWorker, o.Kills)
-	add(cutNetwork, o.Cuts)
-	add(killBroker, o.BrokerKills)
-	add(killDatabase, o.DatabaseKills)
 	for _, point := range crash.Points() {
 		if point == crash.Requeued { // in the end
 			continue
 		}
-		for range o.CrashPoints {
-			steps = append(steps, step{fault: crashAt, point: point, passes: 1 + random.IntN(passes(point))})
+		for range o.Times[CrashPoint] {
+			steps = append(steps, step{fault: CrashPoint, point: point, passes: 1 + random.IntN(passes(point))})
 		}
 	}
 	random.Shuffle(len(steps), func(i, j int) { steps[i], steps[j] = steps[j], steps[i] })
-	for range o.Stops {
-		steps = append([]step{{fault: stopWorker}}, steps...)
+	for range o.Times[WorkerStop] {
+		steps = append([]step{{fault: WorkerStop}}, steps...)
 	}
 	for i := range steps {
 		steps[i].worker = random.IntN(workers)

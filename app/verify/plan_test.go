@@ -14,18 +14,21 @@ import (
 func TestPlan_HasEachFaultAndFollowsFromTheSeed(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(0, 20)
-		o := Options{
-			Kills: n.Draw(t, "kills"), Stops: n.Draw(t, "stops"), Cuts: n.Draw(t, "cuts"), BrokerKills: n.Draw(t, "broker kills"),
-			DatabaseKills: n.Draw(t, "database kills"), CrashPoints: n.Draw(t, "crash points"), Seed: rapid.Uint64().Draw(t, "seed"),
+		o := Options{Times: map[Fault]int{}, Seed: rapid.Uint64().Draw(t, "seed")}
+		for _, f := range Faults() {
+			o.Times[f] = n.Draw(t, string(f))
 		}
 		random := func() *rand.Rand { return rand.New(rand.NewPCG(o.Seed, 2)) }
 		steps := plan(o, random())
 		require.Equal(t, steps, plan(o, random()), "the same each time")
 
-		count, points := map[fault]int{}, map[crash.Point]int{}
+		count, points := map[Fault]int{}, map[crash.Point]int{}
 		for _, s := range steps {
 			count[s.fault]++
-			if s.fault == crashAt {
+			if s.fault == TableRename {
+				require.Contains(t, renamed(), s.table)
+			}
+			if s.fault == CrashPoint {
 				points[s.point]++
 				require.Positive(t, s.passes)
 			}
@@ -33,14 +36,14 @@ func TestPlan_HasEachFaultAndFollowsFromTheSeed(t *testing.T) {
 			require.Less(t, s.after, maxAfter)
 		}
 		during := len(crash.Points()) - 1 // one comes in the end
-		for f, want := range map[fault]int{
-			killWorker: o.Kills, stopWorker: o.Stops, cutNetwork: o.Cuts, killBroker: o.BrokerKills, killDatabase: o.DatabaseKills,
-			crashAt: during * o.CrashPoints,
-		} {
+		for f, want := range o.Times {
+			if f == CrashPoint {
+				want *= during
+			}
 			require.Equal(t, want, count[f], f)
 		}
 		for point, n := range points {
-			require.Equal(t, o.CrashPoints, n, point)
+			require.Equal(t, o.Times[CrashPoint], n, point)
 		}
 	})
 }

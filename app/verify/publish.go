@@ -20,6 +20,8 @@ const (
 	publishWithin, insistWithin = 10 * time.Second, 3 * time.Minute
 	// insistPause is between two of them.
 	insistPause = 20 * time.Millisecond
+	// publishPart is how many are published at once over a time.
+	publishPart = 40
 	// tricklePart is how many events are published to keep processes at work.
 	tricklePart = 16
 )
@@ -43,6 +45,24 @@ func (r *run) publish(ctx context.Context, items []item, outboxShare int) error 
 	r.ledger.messages += byOutbox
 	if len(items) > 0 {
 		r.ledger.confirmed = items[len(items)-1].number + 1
+	}
+	return nil
+}
+
+// publishOver publishes events over a time, in parts, so that a trouble which
+// lasts meets events that are new.
+func (r *run) publishOver(ctx context.Context, items []item, d time.Duration) error {
+	if d == 0 {
+		return r.publish(ctx, items, oneInOutbox)
+	}
+	parts := max(1, len(items)/publishPart)
+	for part := range slices.Chunk(items, publishPart) {
+		if err := r.publish(ctx, part, oneInOutbox); err != nil {
+			return err
+		}
+		if err := pause(ctx, d/time.Duration(parts)); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -26,6 +26,12 @@ type Report struct {
 	Unexpected int `json:"unexpected"`
 	// Redelivered are deliveries beyond one for each message.
 	Redelivered int64 `json:"redelivered"`
+	// Converged events took effect at the handler that has no inbox; Repeated
+	// are its effects beyond one for each message, of which the faults explain
+	// at most RepeatedBound.
+	Converged     int   `json:"converged"`
+	Repeated      int64 `json:"repeated"`
+	RepeatedBound int64 `json:"repeated_bound"`
 
 	// Faults by kind, Points by crash point; Cut are the connections that cuts
 	// ended; EndedAlone are workers that ended by themselves, while a server
@@ -69,8 +75,8 @@ func (r *Report) Passed() bool {
 	return r.finished && r.Lost == 0 && r.Doubled == 0 && r.Unexpected == 0 && len(r.Problems) == 0
 }
 
-func (r *Report) recovered(f fault, took time.Duration) {
-	if f == crashAt {
+func (r *Report) recovered(f Fault, took time.Duration) {
+	if f == CrashPoint {
 		return // that is how long it took to reach the point
 	}
 	got := r.Recovery[string(f)]
@@ -115,13 +121,17 @@ func (r *run) compare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	converged, err := r.compareConverged(ctx)
+	if err != nil {
+		return err
+	}
 	for number, end := range came[:r.ledger.confirmed] {
 		want := byte(inEffect)
 		if r.ledger.kinds[number] == incurable {
 			want = inLetters
 		}
 		switch {
-		case end == 0:
+		case end == 0 || !converged[number]:
 			r.report.Lost++
 		case end != want:
 			r.report.Unexpected++

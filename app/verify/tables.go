@@ -18,6 +18,7 @@ func tables(driver string) []string {
 		`CREATE TABLE verify_effects (id TEXT NOT NULL)`,
 		`CREATE TABLE verify_tally (id TEXT NOT NULL PRIMARY KEY, effects INTEGER NOT NULL)`,
 		`CREATE TABLE verify_cured (at INTEGER NOT NULL)`,
+		`CREATE TABLE verify_converged (id TEXT NOT NULL PRIMARY KEY, effects INTEGER NOT NULL)`,
 	}
 	if driver == database.Postgres {
 		return append(statements,
@@ -29,6 +30,10 @@ func tables(driver string) []string {
 
 // insertEffect is the effect of an event.
 const insertEffect = `INSERT INTO verify_effects (id) VALUES ($1)`
+
+// converge is the effect of an event at the handler without an inbox.
+const converge = `INSERT INTO verify_converged (id, effects) VALUES ($1, 1)
+	ON CONFLICT (id) DO UPDATE SET effects = verify_converged.effects + 1`
 
 func makeTables(ctx context.Context, db *database.DB) error {
 	return db.Update(ctx, database.Durable, func(ctx context.Context, tx *sql.Tx) error {
@@ -54,11 +59,19 @@ func isCured(ctx context.Context, db *database.DB) (cured bool, err error) {
 	return cured, err
 }
 
-// ends counts the events that took effect, and the letters that are dead.
-func ends(ctx context.Context, db *database.DB) (effects, letters int, err error) {
-	err = db.Read().QueryRowContext(ctx, db.SQL(`SELECT (SELECT count(*) FROM verify_tally), (SELECT count(*) FROM dead_letters WHERE state = $1)`),
-		string(deadletter.Dead)).Scan(&effects, &letters)
-	return effects, letters, err
+// ends counts the events that took effect, the letters that are dead, and the
+// events that took effect at the handler without an inbox.
+func ends(ctx context.Context, db *database.DB) (effects, letters, converged int, err error) {
+	err = db.Read().QueryRowContext(ctx, db.SQL(`SELECT (SELECT count(*) FROM verify_tally),
+		(SELECT count(*) FROM dead_letters WHERE state = $1), (SELECT count(*) FROM verify_converged)`),
+		string(deadletter.Dead)).Scan(&effects, &letters, &converged)
+	return effects, letters, converged, err
+}
+
+// eachConverged yields every event that took effect without the inbox, and how
+// often.
+func eachConverged(ctx context.Context, db *database.DB, yield func(id string, effects int)) error {
+	return each(ctx, db, `SELECT id, effects FROM verify_converged`, yield)
 }
 
 // eachEffect yields every event that took effect, and how often.

@@ -39,6 +39,21 @@ type Server interface {
 	Start(ctx context.Context) error
 }
 
+// Broker is a RabbitMQ that the run may kill and govern.
+type Broker interface {
+	Server
+	// Ctl runs rabbitmqctl.
+	Ctl(ctx context.Context, args ...string) (string, error)
+}
+
+// Disk is a small one with the data of the run on it.
+type Disk interface {
+	// Fill takes all the room that is left; Free gives it back. Free also
+	// brings back a server that ended for want of room.
+	Fill() error
+	Free(ctx context.Context) error
+}
+
 // Process is what one process of the run is told, as JSON on its standard
 // input. It writes a line to standard output when it works, and ends when its
 // input does.
@@ -57,10 +72,16 @@ type Options struct {
 	Target Target
 	// Messages is how many events are published, at least.
 	Messages int
-	// Faults, of each kind so many. BrokerKills and DatabaseKills need the
-	// server; CrashPoints is of each point, in a build that has them.
-	Kills, Stops, Cuts, BrokerKills, DatabaseKills, CrashPoints int
-	Broker, Database                                            Server
+	// Times is how often each fault comes; of crash points it is how often each
+	// of them does.
+	Times map[Fault]int
+	// Broker, Database and Disk are the run's own. Faults that need one of
+	// them say so: see [Fault.Needs].
+	Broker   Broker
+	Database Server
+	Disk     Disk
+	// MessageLimit is the size, in bytes, above which Broker takes no message.
+	MessageLimit int
 	// Duration is how long publishing and faults go on at least. 0 = as long
 	// as they take.
 	Duration time.Duration
@@ -81,12 +102,27 @@ func (o *Options) validate() error {
 	switch {
 	case o.Messages < 1:
 		return errors.New("a run needs at least one message")
-	case o.BrokerKills > 0 && o.Broker == nil, o.DatabaseKills > 0 && o.Database == nil:
-		return errors.New("only a server that the run has started itself can be killed")
-	case o.CrashPoints > 0 && !crash.Enabled:
+	case o.Times[CrashPoint] > 0 && !crash.Enabled:
 		return errors.New("this build has no crash points")
 	}
+	for _, f := range Faults() {
+		if o.Times[f] > 0 && !o.has(f.Needs()) {
+			return fmt.Errorf("the fault %q needs %s of the run's own", f, f.Needs())
+		}
+	}
 	return nil
+}
+
+func (o *Options) has(need Need) bool {
+	switch need {
+	case NeedsBroker:
+		return o.Broker != nil
+	case NeedsDatabase:
+		return o.Database != nil
+	case NeedsDisk:
+		return o.Disk != nil
+	}
+	return true
 }
 
 // run is the state of one run. Its methods are for one goroutine, except where
@@ -129,7 +165,7 @@ func Run(ctx context.Context, o Options) (_ *Report, err error) {
 			r.report.Logs = r.dir
 		}
 	}()
-	if r.place, err = setUp(ctx, o.Target, o.Cuts > 0); err != nil {
+	if r.place, err = setUp(ctx, o.Target, o.Times[Cut] > 0); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -189,6 +225,7 @@ func (r *run) all(ctx context.Context) (err error) {
 	if err := r.drain(ctx, "draining what was requeued", true); err != nil {
 		return err
 	}
+	r.report.EndedAlone = r.fleet.endedAlone()
 	return r.compare(ctx)
 }
 
