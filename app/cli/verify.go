@@ -19,7 +19,7 @@ type verifyFlags struct {
 	times      map[verify.Fault]*int
 	ownServers bool
 	suite      testserver.Suite
-	on         []string
+	on, only   []string
 	format     string
 }
 
@@ -59,6 +59,7 @@ configuration.`,
 	for _, fault := range faultFlags() {
 		f.times[fault.Fault] = flags.Int(fault.flag, fault.times, fault.usage())
 	}
+	flags.StringSliceVar(&f.only, "only", nil, "`FAULTS` that come, by their flags, such as kills,cuts; by default all")
 	flags.DurationVar(&f.Duration, "duration", 0, "how long the faults are spread over at least; 0 = one after the other")
 	flags.Uint64Var(&f.Seed, "seed", 0, "`NUMBER` that chooses events and faults; by default a new one")
 	flags.BoolVar(&f.ownServers, "own-servers", false, "start servers in place of the configured ones, and kill them as well")
@@ -81,10 +82,18 @@ func (f *verifyFlags) complete(cmd *cobra.Command) error {
 	f.Times = map[verify.Fault]int{}
 	for _, fault := range faultFlags() {
 		n := *f.times[fault.Fault]
+		if len(f.only) > 0 && !slices.Contains(f.only, fault.flag) {
+			n = 0
+		}
 		if n < 0 || n > 100000 {
 			return fmt.Errorf("--%s %d: it must be 0 to 100000", fault.flag, n)
 		}
 		f.Times[fault.Fault] = n
+	}
+	for _, only := range f.only {
+		if !slices.ContainsFunc(faultFlags(), func(fault faultFlag) bool { return fault.flag == only }) {
+			return fmt.Errorf("--only %s: no fault has that flag", only)
+		}
 	}
 	if f.Duration < 0 {
 		return fmt.Errorf("--duration %s: it must not be below 0", f.Duration)
