@@ -62,10 +62,14 @@ func newLink(ctx context.Context, cfg Config, role string) (*link, error) {
 	first, cancel := context.WithTimeout(ctx, cfg.ConnectTimeout)
 	defer cancel()
 	if _, err := l.get(first); err != nil {
+		last := l.lastError() // before the try that is under way is cut short
 		l.givenUp.Store(true)
 		l.close()
 		if ctx.Err() == nil { // the last try may have told more
-			if last := l.lastError(); last != nil {
+			if last == nil {
+				last = l.lastError()
+			}
+			if last != nil {
 				err = last
 			}
 			err = fmt.Errorf("no connection within %s: %w", cfg.ConnectTimeout, err)
