@@ -1,7 +1,6 @@
 package testserver
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -38,7 +37,7 @@ func TestDisk(t *testing.T) {
 			const more = "INSERT INTO big SELECT repeat('x', 1000) FROM generate_series(1, 1000)"
 			_, err = conn.Exec(t.Context(), more)
 			var refused *pgconn.PgError
-			require.True(t, errors.As(err, &refused), "%v", err)
+			require.ErrorAs(t, err, &refused)
 			require.Equal(t, "53100", refused.Code)
 			require.NoError(t, d.Free(t.Context()))
 			_, err = conn.Exec(t.Context(), more)

@@ -17,7 +17,7 @@ type tag struct {
 	number uint64
 	state  tagState
 	since  time.Time // finished
-	claim  *claim    // nil once it is settled, and of what is given back unread
+	claim  *claim    // nil until it is taken, and once it is settled
 }
 
 type tagState uint8
@@ -29,7 +29,7 @@ const (
 )
 
 // deliver takes the next tag in. Tags of a channel rise.
-func (t *tags) deliver(n uint64, c *claim) { t.open = append(t.open, tag{number: n, claim: c}) }
+func (t *tags) deliver(n uint64) { t.open = append(t.open, tag{number: n}) }
 
 // take notes that a message that was delivered is being handled.
 func (t *tags) take(n uint64, c *claim) { t.at(n).claim = c }

@@ -53,7 +53,7 @@ func TestTags_AreSettledOnceAndAsSoonAsPossible(t *testing.T) {
 				for range rapid.IntRange(1, 5).Draw(t, "deliveries") {
 					last++
 					c.open[last] = time.Time{}
-					s.deliver(last, nil)
+					s.deliver(last)
 				}
 			case 2:
 				if tag, ok := c.choose(false); ok {
@@ -98,10 +98,10 @@ func TestTags_AreSettledOnceAndAsSoonAsPossible(t *testing.T) {
 // One slow message holds up neither the others nor the memory.
 func TestTags_BehindASlowMessage(t *testing.T) {
 	var s tags
-	s.deliver(1, nil)
+	s.deliver(1)
 	now := time.Now()
 	for n := uint64(2); n < 100_000; n++ {
-		s.deliver(n, nil)
+		s.deliver(n)
 		s.finish(n, now)
 		require.Zero(t, s.prefix())
 		singles, _ := s.beyond(now)
@@ -118,7 +118,7 @@ func TestTags_BehindASlowMessage(t *testing.T) {
 func TestTags_TakenOff(t *testing.T) {
 	var s tags
 	for n := uint64(5); n < 10; n++ {
-		s.deliver(n, nil)
+		s.deliver(n)
 	}
 	s.settleUpTo(8)
 	require.Zero(t, s.prefix())

@@ -32,7 +32,7 @@ func (c *consumer) receive(s *session, d amqp.Delivery) bool {
 
 // arrive keeps a delivery that there is memory for; another goes back.
 func (c *consumer) arrive(s *session, d amqp.Delivery) (fits bool) {
-	s.tags.deliver(d.DeliveryTag, nil)
+	s.tags.deliver(d.DeliveryTag)
 	cost := memory.Cost(int64(len(d.Body)))
 	if c.memory.Reserve(cost, cost) > 0 {
 		s.unread = append(s.unread, d)
@@ -113,7 +113,7 @@ func (c *consumer) giveBackUnread(s *session) {
 		if d.Acknowledger == nil {
 			continue
 		}
-		s.tags.deliver(d.DeliveryTag, nil)
+		s.tags.deliver(d.DeliveryTag)
 		if !s.giveBack(d) {
 			return
 		}

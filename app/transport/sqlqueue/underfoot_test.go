@@ -200,14 +200,18 @@ func TestReaders_AreThoseThatRun(t *testing.T) {
 			return n
 		}
 		require.Zero(t, readers("feed"))
+		var workers []*sqlqueue.Transport
 		for n := range 2 {
 			worker, _ := open(t, at, sqlqueue.Config{})
 			consume(t, worker, 1)
 			eventually(t, func() bool { return readers("feed") == n+1 })
-			defer func() { require.Equal(t, n, readers("feed"), "a worker that was closed reads nothing") }()
-			defer func() { require.NoError(t, worker.Close()) }()
+			workers = append(workers, worker)
 		}
 		require.Zero(t, readers("other"))
+		for n, worker := range workers {
+			require.NoError(t, worker.Close())
+			require.Equal(t, 1-n, readers("feed"), "a worker that was closed reads nothing")
+		}
 	})
 }
 
