@@ -123,6 +123,7 @@ func (r *registrar) stand() error {
 		if now, err = r.catchUp(ctx); err != nil {
 			return fmt.Errorf("correcting the queues' time: %w", err)
 		}
+		r.clock = 0 // the correction is no leap
 	}
 	r.tellOfLeap(now, began)
 	if err := r.keep(ctx, queues); err != nil {
@@ -250,6 +251,9 @@ func (r *registrar) sayEnd() {
 	ctx, cancel := context.WithTimeout(context.Background(), standWithin)
 	defer cancel()
 	err := r.t.db.Update(ctx, database.Relaxed, func(ctx context.Context, tx *stdsql.Tx) error {
+		if _, err := tx.ExecContext(ctx, r.t.queries.sawClock); err != nil {
+			return err
+		}
 		_, err := tx.ExecContext(ctx, r.t.queries.unread, r.reader)
 		return err
 	})
