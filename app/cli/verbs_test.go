@@ -233,13 +233,16 @@ func TestRun_WhatItCannotHave(t *testing.T) {
 	require.NoError(t, os.WriteFile("file", nil, 0o600))
 	write(t, "under.yaml", "database: {dsn: file/x.db}\n")
 	write(t, "proc.yaml", "transport: {sql: {dsn: /proc/x.db}}\n")
-	for says, args := range map[string][]string{
-		"is already in use by another program": {"run", "--listen", taken.Addr().String()},
-		"check its permissions":                {"run", "--config", "proc.yaml", "--listen", "127.0.0.1:0"},
-		"opening file/x.db":                    {"run", "--config", "under.yaml", "--listen", "127.0.0.1:0"},
+	for says, test := range map[string]struct {
+		code int
+		args []string
+	}{
+		"is already in use by another program":          {exitFailed, []string{"run", "--listen", taken.Addr().String()}},
+		"check its permissions":                         {exitFailed, []string{"run", "--config", "proc.yaml", "--listen", "127.0.0.1:0"}},
+		"names a file in a directory that is not there": {exitUsage, []string{"run", "--config", "under.yaml", "--listen", "127.0.0.1:0"}},
 	} {
-		r := worker(t, args...)
-		require.Equal(t, exitFailed, r.code)
+		r := worker(t, test.args...)
+		require.Equal(t, test.code, r.code, says)
 		require.Contains(t, r.err, says)
 		require.Equal(t, 1, strings.Count(r.err, "\n"), "one sentence: %s", r.err)
 	}
