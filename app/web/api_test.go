@@ -139,7 +139,9 @@ func TestBadParameters(t *testing.T) {
 		{"leaderboard limit above", "/api/leaderboard?limit=101", "limit"},
 		{"leaderboard has no cursor", "/api/leaderboard?cursor=x", "cursor"},
 		{"subjects has none", "/api/subjects?limit=1", "limit"},
-		{"question has none", "/api/questions/q1?limit=1", "limit"},
+		{"question has no filter", "/api/questions/q1?subject=x", "subject"},
+		{"answers limit", "/api/questions/q1?limit=0", "limit"},
+		{"answers in no order", "/api/questions/q1?order=best", "order"},
 		{"backlog has none", "/api/backlog?handler=feed", "handler"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -138,7 +138,7 @@ func TestDatabaseAway(t *testing.T) {
 		}
 	}
 	require.Contains(t, s.log.String(), "database is closed", "the log tells the cause")
-	require.Contains(t, s.log.String(), `route="GET /api/questions/{id}"`)
+	require.Contains(t, s.log.String(), `route="GET /api/questions/{id...}"`)
 }
 
 func TestPanicIsAnError(t *testing.T) {
