@@ -20,6 +20,8 @@ type Report struct {
 	DeadLetters int   `json:"dead_letters"`
 	Queued      int64 `json:"queued"`
 	Lost        int   `json:"lost"`
+	// LostIDs are the first of them, to be looked for in the logs.
+	LostIDs []string `json:"lost_ids,omitempty"`
 	// Doubled events took effect more than once. Unexpected ones came to
 	// another end than they were made for.
 	Doubled    int `json:"doubled"`
@@ -91,6 +93,9 @@ func (r *Report) recovered(f Fault, took time.Duration) {
 	got.Max = got.all[len(got.all)-1].Milliseconds()
 }
 
+// maxLostIDs is how many lost events a report names.
+const maxLostIDs = 20
+
 // Ends that an event came to, as bits.
 const (
 	inEffect = 1 << iota
@@ -133,6 +138,9 @@ func (r *run) compare(ctx context.Context) error {
 		switch {
 		case end == 0 || !converged[number]:
 			r.report.Lost++
+			if len(r.report.LostIDs) < maxLostIDs {
+				r.report.LostIDs = append(r.report.LostIDs, item{number, r.ledger.kinds[number]}.id())
+			}
 		case end != want:
 			r.report.Unexpected++
 		}
