@@ -7,7 +7,7 @@ TESTTIMEOUT  ?= 25m
 TESTFLAGS    ?=
 RACE          = -race -shuffle=on -timeout=$(TESTTIMEOUT) $(TESTFLAGS)
 # Those that break things, and take the machine for themselves.
-FAULTS       := ./cmd/worker/failures ./cmd/worker/faults
+FAULTS       := ./test/failures ./test/faults
 # Those whose whole volume is too much for the race detector.
 VOLUME       := ^(TestFlood|TestFlood_OnSchedule|TestRedeliveriesHoldNoPlace)$$
 CHART        ?= docs/answering.png
@@ -27,11 +27,11 @@ build: ## build the static binary bin/worker
 crashpoints: ## build bin/worker-crashpoints, which can be made to die at certain moments; for verify alone
 	CGO_ENABLED=0 $(GO) build -trimpath -tags crashpoints -o bin/worker-crashpoints ./cmd/worker
 
-test: ## run all tests with the race detector, in random order; needs Chromium (PKG=./app/feed runs one package)
+test: ## run all tests with the race detector, in random order; needs Chromium (PKG=./internal/feed runs one package)
 ifeq ($(PKG),./...)
-	CGO_ENABLED=1 $(GO) test $(RACE) $$($(GO) list ./... | grep -v /cmd/worker/fa)
+	CGO_ENABLED=1 $(GO) test $(RACE) $$($(GO) list ./... | grep -v answerfeed/test/)
 	CGO_ENABLED=1 $(GO) test -p 1 $(RACE) $(FAULTS)
-	$(GO) test -timeout=$(TESTTIMEOUT) $(TESTFLAGS) -run '$(VOLUME)' ./cmd/worker/failures
+	$(GO) test -timeout=$(TESTTIMEOUT) $(TESTFLAGS) -run '$(VOLUME)' ./test/failures
 else
 	CGO_ENABLED=1 $(GO) test $(RACE) $(PKG)
 endif
@@ -53,14 +53,14 @@ fuzz: ## run each fuzz target for FUZZTIME (10s)
 		done; \
 	done
 
-bench: ## run the benchmarks (PKG=./app/feed runs those of one package)
+bench: ## run the benchmarks (PKG=./internal/feed runs those of one package)
 	$(GO) test -run '^$$' -bench . -benchmem -timeout=$(TESTTIMEOUT) $(PKG)
 
 reconnects: ## cut the worker's connections to RabbitMQ and PostgreSQL 500 times, and see that nothing of them stays; 10 min
-	WORKER_TEST_RECONNECTS=500 $(GO) test -run '^TestReconnects$$' -v -count=1 -timeout=1h ./cmd/worker/faults
+	WORKER_TEST_RECONNECTS=500 $(GO) test -run '^TestReconnects$$' -v -count=1 -timeout=1h ./test/faults
 
 steady: ## see what the worker holds in 30 minutes of 200 answers a second
-	WORKER_TEST_STEADY=30m $(GO) test -run '^$$' -bench '^BenchmarkSteady$$' -benchtime=1x -timeout=1h ./cmd/worker/faults
+	WORKER_TEST_STEADY=30m $(GO) test -run '^$$' -bench '^BenchmarkSteady$$' -benchtime=1x -timeout=1h ./test/faults
 
 saga-long: ## kill examples/saga 50 times at every step
 	WORKER_TEST_SAGA_KILLS=50 $(GO) test -run '^TestSaga_KilledAtEveryStep$$' -v -count=1 -timeout=2h ./examples/saga

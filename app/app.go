@@ -11,13 +11,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/answerfeed/answerfeed/app/alert"
-	"github.com/answerfeed/answerfeed/app/dependency"
-	"github.com/answerfeed/answerfeed/app/feed"
-	"github.com/answerfeed/answerfeed/app/leaderboard"
-	"github.com/answerfeed/answerfeed/app/relay"
-	"github.com/answerfeed/answerfeed/app/web"
 	"github.com/answerfeed/answerfeed/handlers"
+	"github.com/answerfeed/answerfeed/internal/alert"
+	"github.com/answerfeed/answerfeed/internal/dependency"
+	"github.com/answerfeed/answerfeed/internal/feed"
+	"github.com/answerfeed/answerfeed/internal/leaderboard"
+	"github.com/answerfeed/answerfeed/internal/relay"
+	"github.com/answerfeed/answerfeed/internal/web"
 	"github.com/answerfeed/answerfeed/middleware"
 )
 

@@ -21,9 +21,9 @@ import (
 	"github.com/answerfeed/answerfeed/app"
 	"github.com/answerfeed/answerfeed/app/database"
 	"github.com/answerfeed/answerfeed/app/event"
-	"github.com/answerfeed/answerfeed/app/transport"
 	"github.com/answerfeed/answerfeed/config"
 	"github.com/answerfeed/answerfeed/handlers"
+	"github.com/answerfeed/answerfeed/internal/transport"
 )
 
 // What New cannot have is told in one sentence, and leaves nothing behind.

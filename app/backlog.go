@@ -6,10 +6,10 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/answerfeed/answerfeed/app/deadletter"
 	"github.com/answerfeed/answerfeed/app/outbox"
-	"github.com/answerfeed/answerfeed/app/transport"
-	"github.com/answerfeed/answerfeed/app/web"
+	"github.com/answerfeed/answerfeed/internal/deadletter"
+	"github.com/answerfeed/answerfeed/internal/transport"
+	"github.com/answerfeed/answerfeed/internal/web"
 )
 
 // Backlog counts, for each handler and topic, what waits in its queue. Dead

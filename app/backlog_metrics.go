@@ -7,8 +7,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/answerfeed/answerfeed/app/deadletter"
-	"github.com/answerfeed/answerfeed/app/transport"
+	"github.com/answerfeed/answerfeed/internal/deadletter"
+	"github.com/answerfeed/answerfeed/internal/transport"
 )
 
 // countWithin bounds one count for a scrape. It is shorter than scrapeWithin,

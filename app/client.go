@@ -9,12 +9,12 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/answerfeed/answerfeed/app/database"
-	"github.com/answerfeed/answerfeed/app/deadletter"
-	"github.com/answerfeed/answerfeed/app/memory"
-	"github.com/answerfeed/answerfeed/app/transport"
-	"github.com/answerfeed/answerfeed/app/transport/rabbit"
-	"github.com/answerfeed/answerfeed/app/transport/sqlqueue"
 	"github.com/answerfeed/answerfeed/config"
+	"github.com/answerfeed/answerfeed/internal/deadletter"
+	"github.com/answerfeed/answerfeed/internal/memory"
+	"github.com/answerfeed/answerfeed/internal/transport"
+	"github.com/answerfeed/answerfeed/internal/transport/rabbit"
+	"github.com/answerfeed/answerfeed/internal/transport/sqlqueue"
 )
 
 // Client is the opened transport and database, without handlers that run: for

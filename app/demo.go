@@ -5,8 +5,8 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/answerfeed/answerfeed/app/demo"
-	"github.com/answerfeed/answerfeed/app/producer"
+	"github.com/answerfeed/answerfeed/internal/demo"
+	"github.com/answerfeed/answerfeed/internal/producer"
 )
 
 // demoTick is the demo's pace: events of one tick are published together.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/answerfeed/answerfeed/app/deadletter"
+	"github.com/answerfeed/answerfeed/internal/deadletter"
 )
 
 // Desk is where a person works with the dead letters of all handlers. who

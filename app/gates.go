@@ -4,7 +4,7 @@ import (
 	"context"
 	"sync"
 
-	"github.com/answerfeed/answerfeed/app/transport"
+	"github.com/answerfeed/answerfeed/internal/transport"
 )
 
 // gates are two gates as one, which is open while both are.

@@ -8,8 +8,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/answerfeed/answerfeed/app/dependency"
-	"github.com/answerfeed/answerfeed/app/web"
+	"github.com/answerfeed/answerfeed/internal/dependency"
+	"github.com/answerfeed/answerfeed/internal/web"
 	"github.com/answerfeed/answerfeed/middleware"
 )
 

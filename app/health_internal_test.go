@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/answerfeed/answerfeed/app/dependency"
+	"github.com/answerfeed/answerfeed/internal/dependency"
 )
 
 func TestHealth_OnceReadyItStaysSo(t *testing.T) {

@@ -4,8 +4,8 @@ import (
 	"os"
 	"runtime/debug"
 
-	"github.com/answerfeed/answerfeed/app/memory"
 	"github.com/answerfeed/answerfeed/config"
+	"github.com/answerfeed/answerfeed/internal/memory"
 )
 
 // ballast is never written to, so it takes address space and no memory; the

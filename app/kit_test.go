@@ -19,9 +19,9 @@ import (
 
 	"github.com/answerfeed/answerfeed/app"
 	"github.com/answerfeed/answerfeed/app/database"
-	"github.com/answerfeed/answerfeed/app/deadletter"
 	"github.com/answerfeed/answerfeed/config"
 	"github.com/answerfeed/answerfeed/handlers"
+	"github.com/answerfeed/answerfeed/internal/deadletter"
 )
 
 func TestMain(m *testing.M) {

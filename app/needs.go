@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/answerfeed/answerfeed/app/dependency"
+	"github.com/answerfeed/answerfeed/internal/dependency"
 	"github.com/answerfeed/answerfeed/middleware"
 )
 

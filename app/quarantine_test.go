@@ -10,9 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/answerfeed/answerfeed/app"
-	"github.com/answerfeed/answerfeed/app/web"
 	"github.com/answerfeed/answerfeed/config"
 	"github.com/answerfeed/answerfeed/handlers"
+	"github.com/answerfeed/answerfeed/internal/web"
 	"github.com/answerfeed/answerfeed/middleware"
 )
 

@@ -6,7 +6,7 @@ import (
 	"sync"
 
 	"github.com/answerfeed/answerfeed/app/database"
-	"github.com/answerfeed/answerfeed/app/relay"
+	"github.com/answerfeed/answerfeed/internal/relay"
 )
 
 // Relay moves the outbox of the configured database to the configured

@@ -7,8 +7,8 @@ import (
 
 	"github.com/answerfeed/answerfeed/app"
 	"github.com/answerfeed/answerfeed/app/event"
-	"github.com/answerfeed/answerfeed/app/transport"
 	"github.com/answerfeed/answerfeed/handlers"
+	"github.com/answerfeed/answerfeed/internal/transport"
 )
 
 func TestRemove_TakesThePrefixAndNothingElse(t *testing.T) {

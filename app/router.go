@@ -8,12 +8,12 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
-	"github.com/answerfeed/answerfeed/app/deadletter"
-	"github.com/answerfeed/answerfeed/app/memory"
-	"github.com/answerfeed/answerfeed/app/suspect"
-	"github.com/answerfeed/answerfeed/app/transport"
 	"github.com/answerfeed/answerfeed/config"
 	"github.com/answerfeed/answerfeed/handlers"
+	"github.com/answerfeed/answerfeed/internal/deadletter"
+	"github.com/answerfeed/answerfeed/internal/memory"
+	"github.com/answerfeed/answerfeed/internal/suspect"
+	"github.com/answerfeed/answerfeed/internal/transport"
 	"github.com/answerfeed/answerfeed/middleware"
 )
 

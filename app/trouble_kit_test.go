@@ -18,9 +18,9 @@ import (
 
 	"github.com/answerfeed/answerfeed/app"
 	"github.com/answerfeed/answerfeed/app/event"
-	"github.com/answerfeed/answerfeed/app/testserver"
 	"github.com/answerfeed/answerfeed/config"
 	"github.com/answerfeed/answerfeed/handlers"
+	"github.com/answerfeed/answerfeed/internal/testserver"
 )
 
 // over is how soon work goes on when a trouble has ended.

@@ -12,8 +12,8 @@ import (
 
 	"github.com/answerfeed/answerfeed/app"
 	"github.com/answerfeed/answerfeed/app/database"
-	"github.com/answerfeed/answerfeed/app/testserver"
 	"github.com/answerfeed/answerfeed/handlers"
+	"github.com/answerfeed/answerfeed/internal/testserver"
 )
 
 func TestTrouble_SQLiteDiskFull(t *testing.T) {

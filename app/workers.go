@@ -5,7 +5,7 @@ import (
 	"context"
 	"runtime/debug"
 
-	"github.com/answerfeed/answerfeed/app/fleet"
+	"github.com/answerfeed/answerfeed/internal/fleet"
 )
 
 // join puts this process into the list of workers until it has drained, and

@@ -14,7 +14,7 @@ import (
 
 	"github.com/answerfeed/answerfeed/app"
 	"github.com/answerfeed/answerfeed/app/database"
-	"github.com/answerfeed/answerfeed/app/testserver"
+	"github.com/answerfeed/answerfeed/internal/testserver"
 )
 
 // bench is a running measurement.

@@ -10,8 +10,8 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"github.com/answerfeed/answerfeed/app/event"
-	"github.com/answerfeed/answerfeed/app/producer"
-	"github.com/answerfeed/answerfeed/app/transport/rabbit"
+	"github.com/answerfeed/answerfeed/internal/producer"
+	"github.com/answerfeed/answerfeed/internal/transport/rabbit"
 )
 
 // outstanding is how many messages are published and not yet confirmed.

@@ -15,8 +15,8 @@ import (
 
 	"github.com/answerfeed/answerfeed/app/database"
 	"github.com/answerfeed/answerfeed/app/event"
-	"github.com/answerfeed/answerfeed/app/transport/rabbit"
 	"github.com/answerfeed/answerfeed/bench/effect"
+	"github.com/answerfeed/answerfeed/internal/transport/rabbit"
 )
 
 const (

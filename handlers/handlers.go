@@ -15,8 +15,8 @@ import (
 	"github.com/answerfeed/answerfeed/app/database"
 	"github.com/answerfeed/answerfeed/app/event"
 	"github.com/answerfeed/answerfeed/app/failure"
-	"github.com/answerfeed/answerfeed/app/feed"
-	"github.com/answerfeed/answerfeed/app/leaderboard"
+	"github.com/answerfeed/answerfeed/internal/feed"
+	"github.com/answerfeed/answerfeed/internal/leaderboard"
 )
 
 // All is every handler of the worker.

@@ -15,9 +15,9 @@ import (
 	"github.com/answerfeed/answerfeed/app/database"
 	"github.com/answerfeed/answerfeed/app/event"
 	"github.com/answerfeed/answerfeed/app/failure"
-	"github.com/answerfeed/answerfeed/app/feed"
-	"github.com/answerfeed/answerfeed/app/leaderboard"
 	"github.com/answerfeed/answerfeed/handlers"
+	"github.com/answerfeed/answerfeed/internal/feed"
+	"github.com/answerfeed/answerfeed/internal/leaderboard"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -13,7 +13,7 @@ import (
 
 	"github.com/answerfeed/answerfeed/app/event"
 	"github.com/answerfeed/answerfeed/app/failure"
-	"github.com/answerfeed/answerfeed/app/transport"
+	"github.com/answerfeed/answerfeed/internal/transport"
 )
 
 // Each case is true only while the two that it names stand in this order.

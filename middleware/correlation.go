@@ -3,9 +3,9 @@ package middleware
 import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
-	"github.com/answerfeed/answerfeed/app/crash"
 	"github.com/answerfeed/answerfeed/app/event"
-	"github.com/answerfeed/answerfeed/app/transport"
+	"github.com/answerfeed/answerfeed/internal/crashpoint"
+	"github.com/answerfeed/answerfeed/internal/transport"
 )
 
 // Correlation gives the message a correlation id when it has none, and puts
@@ -21,8 +21,8 @@ func Correlation(s Settings) message.HandlerMiddleware {
 			}
 			m.Metadata.Set(transport.KeyCorrelationID, about.CorrelationID)
 			m.SetContext(event.WithMessage(m.Context(), about))
-			crash.At(crash.Received)
-			crash.Handling(m)
+			crashpoint.At(crashpoint.Received)
+			crashpoint.Handling(m)
 			return next(m)
 		}
 	}

@@ -10,8 +10,8 @@ import (
 
 	"github.com/answerfeed/answerfeed/app/event"
 	"github.com/answerfeed/answerfeed/app/failure"
-	"github.com/answerfeed/answerfeed/app/suspect"
-	"github.com/answerfeed/answerfeed/app/transport"
+	"github.com/answerfeed/answerfeed/internal/suspect"
+	"github.com/answerfeed/answerfeed/internal/transport"
 )
 
 // CrashLoop is the reason of a letter whose message was handled alone each time

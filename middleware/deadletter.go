@@ -9,9 +9,9 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	wmiddleware "github.com/ThreeDotsLabs/watermill/message/router/middleware"
 
-	"github.com/answerfeed/answerfeed/app/crash"
 	"github.com/answerfeed/answerfeed/app/failure"
-	"github.com/answerfeed/answerfeed/app/transport"
+	"github.com/answerfeed/answerfeed/internal/crashpoint"
+	"github.com/answerfeed/answerfeed/internal/transport"
 )
 
 // Exhausted is the reason of a letter whose failures were all transient.
@@ -51,11 +51,11 @@ func (s *Settings) bury(m *message.Message, err error) error {
 	m.Metadata.Set(wmiddleware.PoisonedHandlerKey, s.Handler)
 	m.Metadata.Set(wmiddleware.PoisonedSubscriberKey, message.SubscriberNameFromCtx(m.Context()))
 	m.Metadata.Set(transport.KeyError, cut(verdict.Error(), maxError))
-	crash.Burying(m)
+	crashpoint.Burying(m)
 	if err := s.LetterBox.DeadLetter(m.Context(), m); err != nil {
 		return s.unsafe(m, fmt.Errorf("writing a dead letter: %w", err))
 	}
-	crash.At(crash.LetterPublished)
+	crashpoint.At(crashpoint.LetterPublished)
 	setOutcome(m.Context(), DeadLettered)
 	s.Logger.WarnContext(m.Context(), "dead letter",
 		"reason", string(reason), "attempts", transport.Count(m, transport.KeyAttempts), "error", brief(verdict))

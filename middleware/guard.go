@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/answerfeed/answerfeed/app/suspect"
+	"github.com/answerfeed/answerfeed/internal/suspect"
 )
 
 const (

@@ -11,7 +11,7 @@ import (
 
 	"github.com/answerfeed/answerfeed/app/event"
 	"github.com/answerfeed/answerfeed/app/failure"
-	"github.com/answerfeed/answerfeed/app/transport"
+	"github.com/answerfeed/answerfeed/internal/transport"
 	"github.com/answerfeed/answerfeed/middleware"
 )
 

@@ -9,7 +9,7 @@ import (
 
 	"github.com/answerfeed/answerfeed/app/event"
 	"github.com/answerfeed/answerfeed/app/failure"
-	"github.com/answerfeed/answerfeed/app/transport"
+	"github.com/answerfeed/answerfeed/internal/transport"
 )
 
 // Limits keeps from the handler what no handler should have to expect:

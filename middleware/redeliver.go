@@ -6,9 +6,9 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
-	"github.com/answerfeed/answerfeed/app/crash"
 	"github.com/answerfeed/answerfeed/app/failure"
-	"github.com/answerfeed/answerfeed/app/transport"
+	"github.com/answerfeed/answerfeed/internal/crashpoint"
+	"github.com/answerfeed/answerfeed/internal/transport"
 )
 
 // Redeliver puts a message whose quick attempts failed back to its queue,
@@ -41,7 +41,7 @@ func (s *Settings) putOff(m *message.Message, err error) error {
 	if err := s.Redeliverer.Redeliver(m.Context(), m, delay); err != nil {
 		return s.unsafe(m, fmt.Errorf("redelivering: %w", err))
 	}
-	crash.At(crash.RedeliveryPublished)
+	crashpoint.At(crashpoint.RedeliveryPublished)
 	setOutcome(m.Context(), Redelivered)
 	s.Logger.InfoContext(m.Context(), "failed for now; comes again",
 		"delay", delay.String(), "redelivery", n+1, "reason", string(verdict.Reason), "error", brief(verdict))

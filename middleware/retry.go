@@ -9,10 +9,10 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
-	"github.com/answerfeed/answerfeed/app/crash"
 	"github.com/answerfeed/answerfeed/app/event"
 	"github.com/answerfeed/answerfeed/app/failure"
-	"github.com/answerfeed/answerfeed/app/transport"
+	"github.com/answerfeed/answerfeed/internal/crashpoint"
+	"github.com/answerfeed/answerfeed/internal/transport"
 )
 
 // errInterrupted is the error of work that was cut short, by the worker's stop
@@ -37,7 +37,7 @@ func Retry(s Settings) message.HandlerMiddleware {
 			for n, pause := 1, s.Backoff; ; n, pause = n+1, 2*pause {
 				out, err := next(m)
 				if err == nil {
-					crash.At(crash.Committed)
+					crashpoint.At(crashpoint.Committed)
 					return out, nil
 				}
 				if err := s.again(m, err, n, before, pause); err != nil {

@@ -17,8 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/answerfeed/answerfeed/app/database"
-	"github.com/answerfeed/answerfeed/app/deadletter"
-	"github.com/answerfeed/answerfeed/app/testserver"
+	"github.com/answerfeed/answerfeed/internal/deadletter"
+	"github.com/answerfeed/answerfeed/internal/testserver"
 )
 
 // silent is an address that takes connections and never answers, as a server

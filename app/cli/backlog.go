@@ -13,7 +13,7 @@ import (
 	"github.com/answerfeed/answerfeed/app"
 	"github.com/answerfeed/answerfeed/app/database"
 	"github.com/answerfeed/answerfeed/app/outbox"
-	"github.com/answerfeed/answerfeed/app/transport"
+	"github.com/answerfeed/answerfeed/internal/transport"
 )
 
 // queueJSON is one line of `backlog -o json`.

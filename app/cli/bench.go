@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/answerfeed/answerfeed/app"
-	"github.com/answerfeed/answerfeed/app/bench"
+	"github.com/answerfeed/answerfeed/internal/bench"
 )
 
 func (c *cli) bench() *cobra.Command {

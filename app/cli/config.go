@@ -7,8 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/answerfeed/answerfeed/app/printable"
 	"github.com/answerfeed/answerfeed/config"
+	"github.com/answerfeed/answerfeed/internal/printable"
 )
 
 func (c *cli) config() *cobra.Command {

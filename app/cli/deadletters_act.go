@@ -15,8 +15,8 @@ import (
 	"golang.org/x/term"
 
 	"github.com/answerfeed/answerfeed/app"
-	"github.com/answerfeed/answerfeed/app/deadletter"
 	"github.com/answerfeed/answerfeed/app/event"
+	"github.com/answerfeed/answerfeed/internal/deadletter"
 )
 
 // acting is one run of requeue, discard or restore.

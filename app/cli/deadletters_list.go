@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/answerfeed/answerfeed/app/deadletter"
+	"github.com/answerfeed/answerfeed/internal/deadletter"
 )
 
 // letterJSON is a letter of `deadletters list -o json`.

@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/answerfeed/answerfeed/app/deadletter"
 	"github.com/answerfeed/answerfeed/handlers"
+	"github.com/answerfeed/answerfeed/internal/deadletter"
 )
 
 // checkNames refuses a --handler or --topic that neither this program nor a

@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/answerfeed/answerfeed/app/deadletter"
-	"github.com/answerfeed/answerfeed/app/printable"
+	"github.com/answerfeed/answerfeed/internal/deadletter"
+	"github.com/answerfeed/answerfeed/internal/printable"
 )
 
 // wholeJSON is the letter of `deadletters show -o json`.

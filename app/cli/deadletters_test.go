@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/answerfeed/answerfeed/app/database"
-	"github.com/answerfeed/answerfeed/app/deadletter"
+	"github.com/answerfeed/answerfeed/internal/deadletter"
 )
 
 // dead puts letters on the desk of the working directory, and returns their ids.

@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/answerfeed/answerfeed/app/importer"
-	"github.com/answerfeed/answerfeed/app/producer"
+	"github.com/answerfeed/answerfeed/internal/importer"
+	"github.com/answerfeed/answerfeed/internal/producer"
 )
 
 func (c *cli) importer() *cobra.Command {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/answerfeed/answerfeed/app/producer"
+	"github.com/answerfeed/answerfeed/internal/producer"
 )
 
 func (c *cli) publish() *cobra.Command {

@@ -15,7 +15,7 @@ import (
 	"github.com/answerfeed/answerfeed/app/database"
 	"github.com/answerfeed/answerfeed/app/event"
 	"github.com/answerfeed/answerfeed/app/outbox"
-	"github.com/answerfeed/answerfeed/app/testserver"
+	"github.com/answerfeed/answerfeed/internal/testserver"
 )
 
 // store puts an event into the outbox of the default database.

@@ -17,9 +17,9 @@ import (
 	"golang.org/x/term"
 
 	"github.com/answerfeed/answerfeed/app"
-	"github.com/answerfeed/answerfeed/app/logfold"
-	"github.com/answerfeed/answerfeed/app/printable"
 	"github.com/answerfeed/answerfeed/config"
+	"github.com/answerfeed/answerfeed/internal/logfold"
+	"github.com/answerfeed/answerfeed/internal/printable"
 )
 
 // isTerminal reports that w is one, so that colour and progress are welcome.

@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/answerfeed/answerfeed/app/testserver"
-	"github.com/answerfeed/answerfeed/app/verify"
+	"github.com/answerfeed/answerfeed/internal/testserver"
+	"github.com/answerfeed/answerfeed/internal/verify"
 )
 
 // verifyFlags are what a run is told on the command line.

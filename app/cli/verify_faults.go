@@ -3,8 +3,8 @@ package cli
 import (
 	"os"
 
-	"github.com/answerfeed/answerfeed/app/crash"
-	"github.com/answerfeed/answerfeed/app/verify"
+	"github.com/answerfeed/answerfeed/internal/crashpoint"
+	"github.com/answerfeed/answerfeed/internal/verify"
 )
 
 // faultFlag is a fault with the flag that says how often it comes.
@@ -40,7 +40,7 @@ func faultFlags() []faultFlag {
 		{verify.LargeMessage, "large-messages", 2, "a message is published that is too large for the broker"},
 		{verify.ClosedByBroker, "broker-closes", 2, "the broker closes all connections"},
 	}
-	if crash.Enabled {
+	if crashpoint.Enabled {
 		all = append(all, faultFlag{verify.CrashPoint, "crash-points", 0, "a worker dies at each crash point, with each transport"})
 	}
 	return all

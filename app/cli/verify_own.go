@@ -9,8 +9,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/answerfeed/answerfeed/app/testserver"
-	"github.com/answerfeed/answerfeed/app/verify"
+	"github.com/answerfeed/answerfeed/internal/testserver"
+	"github.com/answerfeed/answerfeed/internal/verify"
 )
 
 const (

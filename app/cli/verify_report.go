@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/answerfeed/answerfeed/app/verify"
+	"github.com/answerfeed/answerfeed/internal/verify"
 )
 
 // printReports prints each run, and in the end whether all is well.

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/answerfeed/answerfeed/app/database"
-	"github.com/answerfeed/answerfeed/app/verify"
 	"github.com/answerfeed/answerfeed/config"
+	"github.com/answerfeed/answerfeed/internal/verify"
 )
 
 // What a run with --own-servers can be on.

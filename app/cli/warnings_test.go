@@ -6,8 +6,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
-	"github.com/answerfeed/answerfeed/app/alert"
 	"github.com/answerfeed/answerfeed/config"
+	"github.com/answerfeed/answerfeed/internal/alert"
 )
 
 // What config check says of alerts.url is what the watcher of a run says.

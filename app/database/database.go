@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/answerfeed/answerfeed/app/crash"
+	"github.com/answerfeed/answerfeed/internal/crashpoint"
 )
 
 // Durability says what a commit must survive.
@@ -168,7 +168,7 @@ func (db *DB) Update(ctx context.Context, d Durability, fn func(ctx context.Cont
 	if ctx.Err() != nil { // it is being rolled back
 		return fmt.Errorf("committing: %w", ctx.Err())
 	}
-	crash.At(crash.BeforeCommit)
+	crashpoint.At(crashpoint.BeforeCommit)
 	err = tx.Commit()
 	if err == nil {
 		return db.file.check() // what went into a file that nobody will read is not committed

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/answerfeed/answerfeed/app/database"
-	"github.com/answerfeed/answerfeed/app/testserver"
+	"github.com/answerfeed/answerfeed/internal/testserver"
 )
 
 // A primary becomes a standby's like: it refuses to write, and keeps its

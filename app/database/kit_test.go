@@ -15,7 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/answerfeed/answerfeed/app/database"
-	"github.com/answerfeed/answerfeed/app/testserver"
+	"github.com/answerfeed/answerfeed/internal/testserver"
 )
 
 // shared is one PostgreSQL for the tests that do nothing to the server.

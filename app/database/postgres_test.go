@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/answerfeed/answerfeed/app/database"
-	"github.com/answerfeed/answerfeed/app/testserver"
+	"github.com/answerfeed/answerfeed/internal/testserver"
 )
 
 func TestOpenPostgres_SaysWhatIsWrong(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/answerfeed/answerfeed/app/crash"
+	"github.com/answerfeed/answerfeed/internal/crashpoint"
 )
 
 // Together runs statements as one transaction in one round trip, where
@@ -29,7 +29,7 @@ func (db *DB) Together(ctx context.Context, d Durability, begun func(), batch *p
 		relaxed.QueuedQueries = append(relaxed.QueuedQueries, batch.QueuedQueries...)
 		batch = relaxed
 	}
-	crash.At(crash.BeforeCommit)
+	crashpoint.At(crashpoint.BeforeCommit)
 	err = conn.Raw(func(driverConn any) error {
 		c, ok := driverConn.(pgConn)
 		if !ok {

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/answerfeed/answerfeed/app/database"
-	"github.com/answerfeed/answerfeed/app/testserver"
+	"github.com/answerfeed/answerfeed/internal/testserver"
 )
 
 // JDBC sends varchar, .NET text or jsonb, psycopg text of no type or jsonb: no

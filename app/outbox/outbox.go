@@ -17,7 +17,7 @@ import (
 	"maps"
 
 	"github.com/answerfeed/answerfeed/app/event"
-	"github.com/answerfeed/answerfeed/app/transport"
+	"github.com/answerfeed/answerfeed/internal/transport"
 )
 
 // Event is what can be published: [event.AnswerAdded] and its like, or a type

@@ -16,9 +16,9 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/answerfeed/answerfeed/app"
-	"github.com/answerfeed/answerfeed/app/testserver"
 	"github.com/answerfeed/answerfeed/config"
 	"github.com/answerfeed/answerfeed/handlers"
+	"github.com/answerfeed/answerfeed/internal/testserver"
 )
 
 // The servers of all tests, started when the first asks for them.

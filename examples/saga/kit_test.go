@@ -26,7 +26,7 @@ import (
 	"github.com/answerfeed/answerfeed/app/database"
 	"github.com/answerfeed/answerfeed/app/event"
 	"github.com/answerfeed/answerfeed/app/outbox"
-	"github.com/answerfeed/answerfeed/app/testserver"
+	"github.com/answerfeed/answerfeed/internal/testserver"
 )
 
 // childVariable makes this test binary the program, which kills itself where the

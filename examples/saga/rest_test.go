@@ -8,8 +8,8 @@ import (
 	"reflect"
 
 	"github.com/answerfeed/answerfeed/app/database"
-	"github.com/answerfeed/answerfeed/app/feed"
-	"github.com/answerfeed/answerfeed/app/leaderboard"
+	"github.com/answerfeed/answerfeed/internal/feed"
+	"github.com/answerfeed/answerfeed/internal/leaderboard"
 )
 
 // told is what a saga came to, by the site's own table.

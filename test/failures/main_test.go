@@ -1,0 +1,85 @@
+package failures
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/answerfeed/answerfeed/internal/testserver"
+)
+
+// within bounds every wait of these tests.
+const within = 4 * time.Minute
+
+func TestMain(m *testing.M) {
+	if os.Getenv(programVariable) != "" {
+		os.Exit(program())
+	}
+	code := m.Run()
+	if err := errors.Join(broker.stop(), postgres.stop()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// The servers of all tests that do nothing to them, started when the first
+// asks for them.
+var (
+	broker   = shared[*testserver.RabbitMQ]{start: testserver.SharedRabbitMQ}
+	postgres = shared[*testserver.Postgres]{start: testserver.SharedPostgres}
+)
+
+type shared[T interface{ Stop() error }] struct {
+	start func(context.Context) (T, error)
+
+	once    sync.Once
+	server  T
+	err     error
+	started bool
+}
+
+func (s *shared[T]) get(t testing.TB) T {
+	t.Helper()
+	s.once.Do(func() {
+		s.server, s.err = s.start(context.Background())
+		s.started = s.err == nil
+	})
+	require.NoError(t, s.err)
+	return s.server
+}
+
+func (s *shared[T]) stop() error {
+	if !s.started {
+		return nil
+	}
+	return s.server.Stop()
+}
+
+// ownPostgres is a PostgreSQL that the test may kill.
+func ownPostgres(t testing.TB) *testserver.Postgres {
+	t.Helper()
+	p, err := testserver.StartPostgres(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		if t.Failed() {
+			log := p.Log()
+			t.Logf("the end of the database's log:\n%s", log[max(0, len(log)-10_000):])
+		}
+		_ = p.Stop()
+	})
+	return p
+}
+
+func newDatabase(t testing.TB, server *testserver.Postgres) string {
+	t.Helper()
+	dsn, err := server.Database(t.Context())
+	require.NoError(t, err)
+	return dsn
+}
