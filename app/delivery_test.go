@@ -174,13 +174,13 @@ func TestDelivery_CorrelationIDInEachLogLine(t *testing.T) {
 		for line := range strings.Lines(r.log.String()) {
 			if strings.Contains(line, "correlation_id="+id+"\n") {
 				require.Contains(t, line, "handler=probe topic=probe")
-				for _, what := range []string{"attempt failed", "comes again", "dead letter"} {
+				for _, what := range []string{"attempt failed", "redelivered after a delay", "dead letter"} {
 					if strings.Contains(line, what) {
 						lines[what]++
 					}
 				}
 			}
 		}
-		require.Equal(t, map[string]int{"attempt failed": 3, "comes again": 2, "dead letter": 1}, lines, id)
+		require.Equal(t, map[string]int{"attempt failed": 3, "redelivered after a delay": 2, "dead letter": 1}, lines, id)
 	}
 }

@@ -8,7 +8,7 @@
 //	   │
 //	claimed ─── in the window of one worker; comes back if that worker dies
 //	   │
-//	handled ─── Correlation Metrics DeadLetter Redeliver CrashLoopGuard Retry Timeout Recover Limits
+//	handled ─── Correlation Metrics DeadLetter Redeliver CrashLoopGuard Retry Outage Timeout Recover Limits
 //	   │            │                   │         │
 //	   │            │                   │         └ transient, schedule left: back to its queue, later
 //	   │            │                   └ permanent, unknown, exhausted: dead queue → desk

@@ -172,7 +172,7 @@ func (a *App) addHandler(r *routing, sub transport.Subscription, topic handlers.
 		Isolation:    r.isolation,
 		Prefix:       a.client.opts.Config.Transport.Prefix,
 		Redeliverer:  a.client.transport,
-		LetterBox:    a.client.transport,
+		DeadLetterer: a.client.transport,
 		Metrics:      a.metrics,
 		Logger:       a.client.opts.Logger,
 	}

@@ -4,7 +4,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 )
 
-// AtMostOnce makes one attempt and answers its failure with success: the
+// AtMostOnce makes one attempt, and returns success even if it fails, because the
 // message is off its queue already.
 func AtMostOnce(s Settings) message.HandlerMiddleware {
 	return func(next message.HandlerFunc) message.HandlerFunc {
@@ -16,7 +16,7 @@ func AtMostOnce(s Settings) message.HandlerMiddleware {
 			verdict := s.judge(err)
 			s.Metrics.failed(&s, verdict.Reason)
 			setOutcome(m.Context(), Dropped)
-			s.Logger.WarnContext(m.Context(), "failed and dropped, as at-most-once has it", "reason", string(verdict.Reason), "error", brief(verdict))
+			s.Logger.WarnContext(m.Context(), "the message failed and is dropped, because delivery is at-most-once", "reason", string(verdict.Reason), "error", brief(verdict))
 			return nil, nil
 		}
 	}

@@ -10,73 +10,79 @@ import (
 	"github.com/answerfeed/answerfeed/internal/transport"
 )
 
-// Redeliverer puts a message back to its own queue, to come again after a
-// delay.
+// Redeliverer moves a message back to its own queue, from where it is delivered
+// again after a delay. It returns nil when that is stored durably.
 type Redeliverer interface {
 	Redeliver(ctx context.Context, m *message.Message, delay time.Duration) error
 }
 
-// LetterBox puts a message where a person will look at it.
-type LetterBox interface {
+// DeadLetterer moves a message to the dead letters, where people deal with it. It
+// returns nil when that is stored durably.
+type DeadLetterer interface {
 	DeadLetter(ctx context.Context, m *message.Message) error
 }
 
 // Settings are one handler's, on one topic.
 type Settings struct {
 	Handler, Topic string
-	// AtMostOnce: the message is off its queue already; one attempt.
+	// AtMostOnce: the message leaves its queue before its only attempt.
 	AtMostOnce bool
 	// Timeout bounds one attempt. Over 0.
 	Timeout time.Duration
-	// RetryUnknown treats an error without a verdict as transient. Else it is
+	// RetryUnknown makes an error without a verdict transient. By default it is
 	// permanent.
 	RetryUnknown bool
-	// Attempts in process, at least 1. Backoff is the pause after the first,
-	// doubling, with jitter.
+	// Attempts is the number of quick attempts in this process, at least 1.
+	// Backoff is the pause after the first; it doubles with each attempt and has
+	// jitter of 20 %.
 	Attempts int
 	Backoff  time.Duration
-	// Redeliver are the delays of the durable redeliveries that follow.
+	// Redeliver holds the delays of the durable redeliveries that follow the
+	// quick attempts. Empty = none.
 	Redeliver []time.Duration
 
-	// Hold is how long a message may wait, for all that it waits for together,
-	// before it goes back to its queue. Defaults to 5 min.
+	// Hold is how long a message may wait in all, from its delivery, before it
+	// goes back to its queue. Defaults to 5 min.
 	Hold time.Duration
-	// Quarantine is the handler's. nil = it is never put into one.
+	// Quarantine is shared by the handler's topics. nil = the handler is never
+	// quarantined.
 	Quarantine *Quarantine
-	// Dependencies are what the handler needs. nil = nothing.
+	// Dependencies are the services that the handler needs. nil = none.
 	Dependencies Dependencies
 
-	// Stopping is closed when the worker begins to stop: what merely waits is
-	// then given back. nil = it never stops.
+	// Stopping is closed when the worker begins to stop. Messages that wait then
+	// go back to their queue. nil = the worker never stops.
 	Stopping <-chan struct{}
-	// Suspects find out what kills the process. nil = nothing does.
+	// Suspects finds the messages that kill the process. nil = no message is
+	// suspected.
 	Suspects Suspects
-	// Isolation is shared by all handlers. Defaults to one of this handler.
+	// Isolation is shared by all handlers. Defaults to one for this handler.
 	Isolation *Isolation
-	// Prefix is the transport's: two that share a database have queues of the
-	// same name.
+	// Prefix is the transport's prefix. It tells queues of the same name apart
+	// when two transports share a database.
 	Prefix string
 
-	Redeliverer Redeliverer
-	LetterBox   LetterBox
-	Metrics     *Metrics
-	Logger      *slog.Logger
+	Redeliverer  Redeliverer
+	DeadLetterer DeadLetterer
+	Metrics      *Metrics
+	Logger       *slog.Logger
 }
 
-// queue is the name under which the database knows of the queue.
+// queue is the queue's name in the database.
 func (s *Settings) queue() string {
 	return s.Prefix + transport.Subscription{Topic: s.Topic, Handler: s.Handler}.Queue()
 }
 
-// Chain is the middleware of one handler, outermost first. What a middleware
-// does about a failure is a method of its own, so that the frames below a
-// handler are small: all of them fit into the stack that a goroutine begins
-// with, of which the router starts one for each message.
+// Chain returns the middleware of one handler on one topic, outermost first.
+//
+// What a middleware does about a failure is in a method of its own. This keeps the
+// stack frames small, so that all of them fit into a goroutine's initial stack: the
+// router starts a goroutine for each message, and growing its stack costs time.
 func Chain(s Settings) []message.HandlerMiddleware {
 	begin := []message.HandlerMiddleware{Correlation(s), s.Metrics.Middleware(s)}
 	end := []message.HandlerMiddleware{Outage(s), Timeout(s), Recover, Limits}
 	if s.AtMostOnce {
-		return append(append(begin, AtMostOnce(s), Beside(s)), end...)
+		return append(append(begin, AtMostOnce(s), WaitForIsolation(s)), end...)
 	}
 	return append(append(begin, DeadLetter(s), Redeliver(s), CrashLoopGuard(s), Retry(s)), end...)
 }

@@ -8,10 +8,10 @@ import (
 	"github.com/answerfeed/answerfeed/internal/transport"
 )
 
-// Correlation gives the message a correlation id when it has none, and puts
-// an [event.Message] into its context: handlers, logs and publishing take the
-// id from there. Watermill's own middleware of that name copies the id to
-// returned messages alone, and never makes one.
+// Correlation gives the message a correlation id if it has none, and puts an
+// [event.Message] into its context, from which handlers, logs and publishing take
+// the id. It replaces Watermill's middleware of that name, which only copies an id
+// to the messages that a handler returns, and never makes one.
 func Correlation(s Settings) message.HandlerMiddleware {
 	return func(next message.HandlerFunc) message.HandlerFunc {
 		return func(m *message.Message) ([]*message.Message, error) {

@@ -14,29 +14,31 @@ import (
 	"github.com/answerfeed/answerfeed/internal/transport"
 )
 
-// CrashLoop is the reason of a letter whose message was handled alone each time
-// that the process died.
+// CrashLoop is the reason of a dead letter whose message was the only one in work
+// each time that the process died.
 const CrashLoop failure.Reason = "crash-loop"
 
-// aloneWithin is how long others wait for a message that is handled alone, at
-// least.
+// aloneWithin is the least time for which other messages wait while one message
+// is handled alone.
 const aloneWithin = time.Minute
 
-// Suspects keeps the groups of what came back, where they outlive the process:
-// see the package suspect.
+// Suspects stores the groups of redelivered messages durably: see package
+// suspect.
 type Suspects interface {
-	// Look is what a member that comes back now has as Since.
+	// Look returns the value that a member redelivered now gets as Since.
+
 	Look() int64
 	Standing(ctx context.Context, queue string) ([]suspect.Group, error)
-	// Begin returns false for a group that another process has taken.
+	// Begin returns false for a group that another process has begun.
 	Begin(ctx context.Context, g suspect.Group) (id string, begun bool, err error)
 	End(ctx context.Context, id string, unfinished bool)
 }
 
-// CrashLoopGuard handles what came back in groups, each with a durable row for
-// as long as it is handled. What is delivered for the first time passes without
-// one. A message of which the process died five times while it handled nothing
-// else is a dead letter; those that were merely in flight beside it pass.
+// CrashLoopGuard handles redelivered messages in groups. Each group has a durable
+// row while it is handled, so that the next process knows which messages were in
+// work when this one died. A first delivery needs no row. A message becomes a dead
+// letter when the process died five times while it handled nothing else; messages
+// that were merely in flight beside such a message are handled.
 func CrashLoopGuard(s Settings) message.HandlerMiddleware {
 	g := newGuard(&s)
 	return func(next message.HandlerFunc) message.HandlerFunc {
@@ -47,32 +49,33 @@ func CrashLoopGuard(s Settings) message.HandlerMiddleware {
 			if d, _ := transport.DeliveryOf(m); d.Returns > 0 {
 				return g.handle(next, m)
 			}
-			return s.beside(next, m, s.Stopping)
+			return s.besideIsolated(next, m, s.Stopping)
 		}
 	}
 }
 
-// Beside lets messages that are off their queue already wait for one of another
-// queue that is handled alone.
-func Beside(s Settings) message.HandlerMiddleware {
+// WaitForIsolation makes a message wait while another message is handled alone. It
+// is for at-most-once delivery, whose messages are off their queue and cannot be
+// given back.
+func WaitForIsolation(s Settings) message.HandlerMiddleware {
 	return func(next message.HandlerFunc) message.HandlerFunc {
-		return func(m *message.Message) ([]*message.Message, error) { return s.beside(next, m, nil) }
+		return func(m *message.Message) ([]*message.Message, error) { return s.besideIsolated(next, m, nil) }
 	}
 }
 
-func (s *Settings) beside(next message.HandlerFunc, m *message.Message, stopping <-chan struct{}) ([]*message.Message, error) {
+func (s *Settings) besideIsolated(next message.HandlerFunc, m *message.Message, stopping <-chan struct{}) ([]*message.Message, error) {
 	if s.Isolation == nil {
 		return next(m)
 	}
 	if !s.Isolation.enter(m.Context(), stopping) {
-		return nil, interrupted(errors.New("a message that the worker may have died of is handled alone"))
+		return nil, interrupted(errors.New("another message, of which the worker may have died, is handled alone"))
 	}
 	defer s.Isolation.leave(1)
 	return next(m)
 }
 
-// handle handles what came back, when it is its turn.
-func (g *guard) handle(next message.HandlerFunc, m *message.Message) ([]*message.Message, error) {
+// handle handles a redelivered message when its group begins.
+func (g *groupQueue) handle(next message.HandlerFunc, m *message.Message) ([]*message.Message, error) {
 	until := g.holdUntil(m.Context())
 	ctx, cancel := context.WithDeadline(m.Context(), until)
 	defer cancel()
@@ -81,7 +84,7 @@ func (g *guard) handle(next message.HandlerFunc, m *message.Message) ([]*message
 			return nil, interrupted(away)
 		}
 	}
-	c := &comeback{
+	c := &returnedMessage{
 		member:  suspect.NewMember(event.MessageOf(ctx).Identity(), transport.Count(m, transport.KeyRequeues), g.Suspects.Look()),
 		arrived: time.Now(),
 		decided: make(chan decision, 1),
@@ -90,21 +93,21 @@ func (g *guard) handle(next message.HandlerFunc, m *message.Message) ([]*message
 		d, ok := g.wait(ctx, c, fresh)
 		switch {
 		case !ok:
-			return nil, interrupted(errors.New("it came back before, and others like it are handled first"))
+			return nil, interrupted(errors.New("the message was redelivered, and messages like it are handled first"))
 		case d.guilty:
 			noteFailure(m, transport.Count(m, transport.KeyAttempts)+suspect.MaxDeaths)
 			g.Metrics.failed(g.Settings, CrashLoop)
 			return nil, failure.Permanent(CrashLoop, errors.New("the worker died each of the last five times that it handled this message, and nothing else"))
 		case d.group != nil:
-			return g.inCompany(d.group, next, m)
+			return g.handleInGroup(d.group, next, m)
 		}
-		if r, done := g.alone(d.alone, next, m); done {
+		if r, done := g.handleAlone(d.alone, next, m); done {
 			return r.out, r.err
 		}
 	}
 }
 
-// inGroup is a group that this process handles.
+// inGroup is a group in work in this process.
 type inGroup struct {
 	id         string
 	suspect    bool
@@ -112,14 +115,14 @@ type inGroup struct {
 	unfinished atomic.Bool
 }
 
-// inCompany handles a member of a group.
-func (g *guard) inCompany(group *inGroup, next message.HandlerFunc, m *message.Message) (out []*message.Message, err error) {
-	defer func() { g.ended(m.Context(), group, errors.Is(err, errInterrupted)) }()
+// handleInGroup handles a member of a group.
+func (g *groupQueue) handleInGroup(group *inGroup, next message.HandlerFunc, m *message.Message) (out []*message.Message, err error) {
+	defer func() { g.memberDone(m.Context(), group, errors.Is(err, errInterrupted)) }()
 	return next(m)
 }
 
-// ended books the end of one member.
-func (g *guard) ended(ctx context.Context, group *inGroup, unfinished bool) {
+// memberDone counts the end of one member, and ends the group after the last.
+func (g *groupQueue) memberDone(ctx context.Context, group *inGroup, unfinished bool) {
 	defer g.Isolation.leave(1)
 	if unfinished {
 		group.unfinished.Store(true)
@@ -129,16 +132,16 @@ func (g *guard) ended(ctx context.Context, group *inGroup, unfinished bool) {
 	}
 	g.Suspects.End(ctx, group.id, group.suspect && group.unfinished.Load())
 	if group.suspect {
-		g.next()
+		g.suspectDone()
 	}
 }
 
-// alone handles a message while nothing else begins in this process. done is
-// false when it has to wait for its turn again.
-func (g *guard) alone(group *suspect.Group, next message.HandlerFunc, m *message.Message) (r result, done bool) {
+// handleAlone handles a message while no other message begins in this process.
+// done is false when the message must wait for another round.
+func (g *groupQueue) handleAlone(group *suspect.Group, next message.HandlerFunc, m *message.Message) (r result, done bool) {
 	ctx := m.Context()
 	open := g.Isolation.shut(ctx, g.Stopping, max(aloneWithin, g.Timeout+2*abandonAfter))
-	if open == nil { // another queue's, or the worker stops
+	if open == nil { // a message of another queue is alone, or the worker stops
 		g.setBusy(false)
 		return result{}, false
 	}
@@ -153,11 +156,11 @@ func (g *guard) alone(group *suspect.Group, next message.HandlerFunc, m *message
 	}
 	g.Metrics.group(g.Settings, groupAlone)
 	if n, now := g.told[groupAlone].add(1); now {
-		g.Logger.WarnContext(ctx, "a message is handled alone, since workers died of it or beside it", "deaths", group.Deaths, "messages", n)
+		g.Logger.WarnContext(ctx, "a message is handled alone, because workers died while they handled it", "deaths", group.Deaths, "messages", n)
 	}
 	defer func() {
 		g.Suspects.End(ctx, id, errors.Is(r.err, errInterrupted))
-		g.next()
+		g.suspectDone()
 	}()
 	r.out, r.err = next(m)
 	return r, true

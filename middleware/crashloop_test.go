@@ -131,7 +131,7 @@ func TestCrashLoopGuard_HandlesWhatCameBackInParallel(t *testing.T) {
 		require.Less(t, time.Since(begin), 9*time.Second)
 		require.Len(t, k.begun, 1, "rows")
 		require.Zero(t, k.standing())
-		require.Equal(t, 1, strings.Count(r.log.String(), "came back and are handled together"))
+		require.Equal(t, 1, strings.Count(r.log.String(), "redelivered messages are handled as a group"))
 	})
 }
 

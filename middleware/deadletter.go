@@ -17,13 +17,13 @@ import (
 // Exhausted is the reason of a letter whose failures were all transient.
 const Exhausted failure.Reason = "exhausted"
 
-// maxError is how much of an error's text a letter keeps, in bytes.
+// maxError is the most bytes of an error's text that a dead letter keeps.
 const maxError = 4 << 10
 
-// DeadLetter puts a message that failed for good into the letter box, with
-// Watermill's poison keys and the error in its metadata. It takes the place
-// of Watermill's PoisonQueue, which would publish and not move the message,
-// and poisons what was merely interrupted.
+// DeadLetter moves a message that failed permanently to the dead letters, with
+// Watermill's poison keys and the error in its metadata. It replaces Watermill's
+// PoisonQueue, which publishes a copy instead of moving the message, and which
+// also poisons messages whose handling was merely interrupted.
 func DeadLetter(s Settings) message.HandlerMiddleware {
 	return func(next message.HandlerFunc) message.HandlerFunc {
 		return func(m *message.Message) ([]*message.Message, error) {
@@ -31,16 +31,16 @@ func DeadLetter(s Settings) message.HandlerMiddleware {
 			if err == nil {
 				return out, nil
 			}
-			return nil, s.bury(m, err)
+			return nil, s.deadLetter(m, err)
 		}
 	}
 }
 
-// bury returns nil for a message that is in the letter box.
-func (s *Settings) bury(m *message.Message, err error) error {
+// deadLetter returns nil when the dead letter is stored durably.
+func (s *Settings) deadLetter(m *message.Message, err error) error {
 	var verdict *failure.Verdict
 	if !errors.As(err, &verdict) {
-		return err // not to be settled
+		return err // no verdict, so the message must come back
 	}
 	reason := verdict.Reason
 	if verdict.Kind == failure.KindTransient {
@@ -52,7 +52,7 @@ func (s *Settings) bury(m *message.Message, err error) error {
 	m.Metadata.Set(wmiddleware.PoisonedSubscriberKey, message.SubscriberNameFromCtx(m.Context()))
 	m.Metadata.Set(transport.KeyError, cut(verdict.Error(), maxError))
 	crashpoint.Burying(m)
-	if err := s.LetterBox.DeadLetter(m.Context(), m); err != nil {
+	if err := s.DeadLetterer.DeadLetter(m.Context(), m); err != nil {
 		return s.unsafe(m, fmt.Errorf("writing a dead letter: %w", err))
 	}
 	crashpoint.At(crashpoint.LetterPublished)
@@ -68,8 +68,8 @@ func brief(err error) string {
 	return cut(line, 300)
 }
 
-// cut makes of s text of at most n bytes that any database and broker keeps:
-// valid UTF-8, no NUL.
+// cut returns at most n bytes of s as text that every database and broker can
+// store: valid UTF-8 without NUL.
 func cut(s string, n int) string {
 	s = strings.ReplaceAll(strings.ToValidUTF8(s, "�"), "\x00", "�")
 	if len(s) > n {

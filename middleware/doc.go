@@ -1,23 +1,25 @@
-// Package middleware is what happens around a handler: for those who wire the
-// worker's router.
+// Package middleware wraps a handler with the worker's delivery rules: retries, dead letters,
+// timeouts, metrics. It is for programs that wire a Watermill router; package app does it for the
+// worker.
 //
-// The one thing to know is the order, outermost first, which [Chain] alone
-// states:
+// The one thing to know is the order, which [Chain] alone decides. With at-least-once delivery,
+// outermost first:
 //
-//	Correlation  names the message, for logs and for whatever it sets off
-//	Metrics      counts how the message ended, and how long it took
-//	DeadLetter   permanent, unknown or exhausted: a letter, then success
-//	Redeliver    transient after the quick attempts: back to the queue, later
-//	CrashLoopGuard  what came back: in groups, to find what kills
-//	Retry        quick attempts, in process; gives each failure its verdict
-//	Timeout      bounds one attempt, also of a handler that ignores its context
-//	Recover      a panic becomes an error
-//	Limits       what is too large or unreadable never reaches the handler
+//	Correlation     gives the message a correlation id, for logs and for what the handler publishes
+//	Metrics         counts how the delivery ended, and how long it took
+//	DeadLetter      permanent, unknown or exhausted failure: stores a dead letter, then succeeds
+//	Redeliver       transient failure after the quick attempts: back to the queue, with a delay
+//	CrashLoopGuard  handles redelivered messages in groups, to find the one that kills the process
+//	Retry           makes the quick attempts, and gives each failure its verdict
+//	Outage          makes no attempt while a dependency is unavailable
+//	Timeout         bounds one attempt, even if the handler ignores its context
+//	Recover         turns a panic into an error
+//	Limits          refuses a message that is too large or unreadable
 //
-// An error that leaves the chain makes the router nack: the message is not
-// acknowledged and comes back after a pause. That is the fate of work that was
-// interrupted, and of a message that could not be made safe.
+// An error that leaves the chain makes the router nack: the message is not acknowledged and is
+// delivered again after a pause. This happens to interrupted work, and to a message that could
+// neither be redelivered nor dead-lettered.
 //
-// With at-most-once delivery [AtMostOnce] stands in for DeadLetter, Redeliver
-// and Retry: one attempt, and its failure is logged and counted.
+// With at-most-once delivery AtMostOnce and WaitForIsolation replace DeadLetter, Redeliver,
+// CrashLoopGuard and Retry: the handler makes one attempt, and a failure is logged and counted.
 package middleware

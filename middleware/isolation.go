@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// isolateWithin is how long a message that is to be handled alone waits for
-// those in work. What has run for as long is not what a process dies of at
-// once, and may go on beside it.
+// isolateWithin is how long a message that must be handled alone waits for the
+// messages in work. A message that has run for that long is not one of which a
+// process dies at once, so it may continue beside the isolated one.
 const isolateWithin = 30 * time.Second
 
-// Isolation lets one message be handled while no other of this process begins.
-// It is shared by all handlers.
+// Isolation lets one message be handled while no other message begins in this
+// process. All handlers share one Isolation.
 type Isolation struct {
 	mu      sync.Mutex
 	running int
@@ -20,8 +20,8 @@ type Isolation struct {
 	idle    chan struct{} // closed when nothing runs behind the gate
 }
 
-// enter waits while a message is handled alone; false: not any longer. Whoever
-// has entered leaves.
+// enter waits while a message is handled alone. It returns false when ctx ends or
+// the worker stops first. After true the caller must call leave.
 func (i *Isolation) enter(ctx context.Context, stopping <-chan struct{}) bool {
 	for {
 		gate := i.tryEnter(1)
@@ -38,7 +38,8 @@ func (i *Isolation) enter(ctx context.Context, stopping <-chan struct{}) bool {
 	}
 }
 
-// tryEnter enters n times, or returns the gate.
+// tryEnter enters n times and returns nil, or returns the channel that is closed
+// when the isolated message has ended.
 func (i *Isolation) tryEnter(n int) (gate <-chan struct{}) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -59,10 +60,10 @@ func (i *Isolation) leave(n int) {
 	}
 }
 
-// shut closes the gate and waits until nothing runs behind it, or for
-// isolateWithin. It returns nil when somebody else is alone, or there is no
-// more time; else what opens the gate again, which happens in any case after
-// the time that is given.
+// shut closes the gate and waits until no message is in work, at most for
+// isolateWithin. It returns the function that opens the gate again; the gate opens
+// by itself after within. It returns nil when another message is isolated, ctx
+// ends or the worker stops.
 func (i *Isolation) shut(ctx context.Context, stopping <-chan struct{}, within time.Duration) (open func()) {
 	i.mu.Lock()
 	if i.gate != nil {

@@ -38,8 +38,8 @@ type redelivery struct {
 }
 
 var (
-	_ middleware.Redeliverer = (*desk)(nil)
-	_ middleware.LetterBox   = (*desk)(nil)
+	_ middleware.Redeliverer  = (*desk)(nil)
+	_ middleware.DeadLetterer = (*desk)(nil)
 )
 
 func (d *desk) Redeliver(_ context.Context, m *message.Message, delay time.Duration) error {
@@ -73,7 +73,7 @@ func newRig(t testing.TB, change ...func(*middleware.Settings)) *rig {
 		Handler: handlerName, Topic: topicName,
 		Timeout: 10 * time.Second, Attempts: 3, Backoff: 100 * time.Millisecond,
 		Redeliver:   []time.Duration{5 * time.Second, 30 * time.Second},
-		Redeliverer: r.desk, LetterBox: r.desk, Metrics: metrics,
+		Redeliverer: r.desk, DeadLetterer: r.desk, Metrics: metrics,
 		Logger: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	for _, f := range change {

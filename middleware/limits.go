@@ -12,11 +12,11 @@ import (
 	"github.com/answerfeed/answerfeed/internal/transport"
 )
 
-// Limits keeps from the handler what no handler should have to expect:
-// metadata that could not be read, and more bytes than the contract allows.
+// Limits refuses messages that no handler should have to expect: those whose
+// metadata cannot be read, and those that are larger than the contract allows.
 func Limits(next message.HandlerFunc) message.HandlerFunc {
 	return func(m *message.Message) ([]*message.Message, error) {
-		if _, bad := m.Metadata[transport.KeyBadMetadata]; bad { // which may have been an empty text
+		if _, bad := m.Metadata[transport.KeyBadMetadata]; bad { // present, though the value may be empty
 			return nil, failure.Permanent(failure.Malformed, errors.New("the metadata is no object of strings"))
 		}
 		if len(m.Payload) > event.MaxPayload {
@@ -24,7 +24,7 @@ func Limits(next message.HandlerFunc) message.HandlerFunc {
 		}
 		err := event.CheckMetadata(m.Metadata)
 		if e, ok := errors.AsType[*event.Error](err); ok && e.Reason == event.ReasonTooLarge {
-			err = event.CheckMetadata(withoutNotes(m.Metadata))
+			err = event.CheckMetadata(withoutWorkerKeys(m.Metadata))
 		}
 		if err != nil {
 			return nil, FromEvent(err)
@@ -33,13 +33,13 @@ func Limits(next message.HandlerFunc) message.HandlerFunc {
 	}
 }
 
-// maxNote is the longest value, in bytes, that counts as the worker's note: a
-// correlation id that it minted.
+// maxNote is the length in bytes of the longest value that the worker itself
+// writes: a correlation id that it made.
 const maxNote = 128
 
-// withoutNotes leaves out what the worker itself writes into a message that
-// comes again: a producer that used the limit to the full knows nothing of it.
-func withoutNotes(all message.Metadata) message.Metadata {
+// withoutWorkerKeys removes the keys that the worker adds to a redelivered message.
+// A message whose producer used the limit to the full must not fail because of them.
+func withoutWorkerKeys(all message.Metadata) message.Metadata {
 	given := maps.Clone(all)
 	for _, key := range []string{
 		transport.KeyCorrelationID, transport.KeyAttempts, transport.KeyRedeliveries,
@@ -52,8 +52,8 @@ func withoutNotes(all message.Metadata) message.Metadata {
 	return given
 }
 
-// FromEvent gives the errors of package event their verdict: a message that
-// breaks the contract never heals.
+// FromEvent makes an error of package event permanent, since a message that breaks
+// the contract fails at each attempt.
 func FromEvent(err error) error {
 	var e *event.Error
 	if errors.As(err, &e) {

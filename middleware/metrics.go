@@ -12,7 +12,7 @@ import (
 	"github.com/answerfeed/answerfeed/app/failure"
 )
 
-// Metrics are the collectors of all handlers.
+// Metrics holds the collectors that all handlers share.
 type Metrics struct {
 	messages  *prometheus.CounterVec
 	failures  *prometheus.CounterVec
@@ -64,11 +64,11 @@ func NewMetrics(r prometheus.Registerer) (*Metrics, error) {
 		}, []string{"handler"}),
 		suspects: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "answerfeed_suspects",
-			Help: "Messages that came back and wait for their turn.",
+			Help: "Redelivered messages that wait for their group to begin.",
 		}, where),
 		groups: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "answerfeed_suspect_groups_total",
-			Help: "Groups of messages that came back, by kind: company, suspected, alone.",
+			Help: "Groups of redelivered messages, by kind: company, suspected, alone.",
 		}, append(where, "kind")),
 		flying: map[string]*atomic.Int64{},
 	}
@@ -87,7 +87,7 @@ func (m *Metrics) Middleware(s Settings) message.HandlerMiddleware {
 	}
 	seconds := m.seconds.WithLabelValues(s.Handler, s.Topic)
 	inFlight := m.inFlight.WithLabelValues(s.Handler, s.Topic)
-	flying := m.flyingOf(s.queue())
+	flying := m.inFlightCounter(s.queue())
 	return func(next message.HandlerFunc) message.HandlerFunc {
 		return func(msg *message.Message) ([]*message.Message, error) {
 			d := delivery{began: time.Now(), outcome: Handled}
@@ -107,7 +107,7 @@ func (m *Metrics) Middleware(s Settings) message.HandlerMiddleware {
 	}
 }
 
-func (m *Metrics) flyingOf(queue string) *atomic.Int64 {
+func (m *Metrics) inFlightCounter(queue string) *atomic.Int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.flying[queue] == nil {
@@ -116,7 +116,7 @@ func (m *Metrics) flyingOf(queue string) *atomic.Int64 {
 	return m.flying[queue]
 }
 
-// InFlight is how many messages of each queue are being handled now.
+// InFlight returns the number of messages in work, by queue.
 func (m *Metrics) InFlight() map[string]int {
 	m.mu.Lock()
 	defer m.mu.Unlock()

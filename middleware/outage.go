@@ -9,31 +9,33 @@ import (
 	"github.com/answerfeed/answerfeed/app/failure"
 )
 
-// Dependencies are what a handler cannot work without.
+// Dependencies are the services that a handler cannot work without.
 type Dependencies interface {
-	// Wait returns nil once all are there, and an error when that took too
-	// long, or is not to be waited for any longer.
+	// Wait returns nil when all dependencies are available, and an error after
+	// within, when ctx ends, or when the worker stops.
 	Wait(ctx context.Context, within time.Duration) error
-	// Begin returns an attempt that may be made now: all are there, or this
-	// one may show that they are. It returns an error when that took too long,
-	// or is not to be waited for any longer.
+	// Begin waits until an attempt may be made: all dependencies are available,
+	// or this attempt is the one that probes whether they are. It returns an
+	// error after within, when ctx ends, or when the worker stops.
 	Begin(ctx context.Context, within time.Duration) (Attempt, error)
 }
 
-// Attempt is one attempt of a handler, or of whatever needs the same.
+// Attempt is one attempt of a handler, or of other work with the same
+// dependencies.
 type Attempt interface {
-	// End tells how it ended, and reports whether that counts: not when err is
-	// a dependency's fault. doubtful: it may be, and then counts only if each
-	// answers a question that is asked now.
+	// End ends the attempt and reports whether its failure counts. A failure
+	// that a dependency caused does not count. If doubtful, err may be the
+	// fault of a dependency: it then counts only if each dependency answers a
+	// probe made after the failure.
 	End(ctx context.Context, err error, doubtful bool) (counts bool)
 }
 
-// holdWithin is how long a message is held for a dependency that is away,
-// before it goes back to its queue, unless the settings say otherwise.
+// holdWithin is the default of Settings.Hold: how long a message is held for an
+// unavailable dependency before it goes back to its queue.
 const holdWithin = 5 * time.Minute
 
-// holdUntil is when a message that merely waits goes back: counted from its
-// delivery, so that waiting several times is no longer than waiting once.
+// holdUntil is the time at which a waiting message goes back to its queue. It
+// counts from the delivery, so that several waits together are no longer than one.
 func (s *Settings) holdUntil(ctx context.Context) time.Time {
 	hold := s.Hold
 	if hold <= 0 {
@@ -45,11 +47,11 @@ func (s *Settings) holdUntil(ctx context.Context) time.Time {
 	return time.Now().Add(hold)
 }
 
-// Outage makes no attempt while a dependency is away, but for one at a time
-// that may show that it is back, and takes none for made that failed because of
-// it: a transient failure counts only if all dependencies answer after it. What
-// waits longer than 5 min from its delivery, or while the worker stops, is given
-// back to its queue.
+// Outage makes no attempts while a dependency is unavailable, except one at a time
+// that probes whether the dependency is back. Attempts that failed because of the
+// outage are not counted: a transient failure counts only if all dependencies
+// answer after it. A message that has waited for 5 min since its delivery, or
+// waits when the worker stops, goes back to its queue.
 func Outage(s Settings) message.HandlerMiddleware {
 	uncounted := s.Metrics.uncounted.WithLabelValues(s.Handler, s.Topic)
 	return func(next message.HandlerFunc) message.HandlerFunc {
@@ -57,13 +59,13 @@ func Outage(s Settings) message.HandlerMiddleware {
 			return next
 		}
 		return func(m *message.Message) ([]*message.Message, error) {
-			return held(s.Dependencies, s.holdUntil(m.Context()), func(error) { uncounted.Inc() }, next, m)
+			return untilCounted(s.Dependencies, s.holdUntil(m.Context()), func(error) { uncounted.Inc() }, next, m)
 		}
 	}
 }
 
-// held makes attempts at m until one counts.
-func held(d Dependencies, until time.Time, uncounted func(error), next message.HandlerFunc, m *message.Message) ([]*message.Message, error) {
+// untilCounted makes attempts until one of them counts.
+func untilCounted(d Dependencies, until time.Time, uncounted func(error), next message.HandlerFunc, m *message.Message) ([]*message.Message, error) {
 	ctx := m.Context()
 	for {
 		attempt, away := d.Begin(ctx, time.Until(until))
@@ -79,14 +81,14 @@ func held(d Dependencies, until time.Time, uncounted func(error), next message.H
 			return out, err
 		}
 		uncounted(err)
-		if time.Now().After(until) { // an outage that comes and goes must not hold it for as long as it does
+		if time.Now().After(until) { // an outage that comes and goes must not hold the message without end
 			return nil, interrupted(err)
 		}
 	}
 }
 
-// Hold is [Outage] for what counts no attempts: the collectors of dead letters.
-// failed hears of each message once that an outage holds.
+// Hold is [Outage] for work that counts no attempts: the collectors of dead
+// letters. failed is called once for each message that an outage holds.
 func Hold(d Dependencies, failed func(m *message.Message, err error)) message.HandlerMiddleware {
 	return func(next message.HandlerFunc) message.HandlerFunc {
 		return func(m *message.Message) ([]*message.Message, error) {
@@ -97,7 +99,7 @@ func Hold(d Dependencies, failed func(m *message.Message, err error)) message.Ha
 					failed(m, err)
 				}
 			}
-			return held(d, time.Now().Add(holdWithin), uncounted, next, m)
+			return untilCounted(d, time.Now().Add(holdWithin), uncounted, next, m)
 		}
 	}
 }

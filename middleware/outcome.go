@@ -13,12 +13,12 @@ const (
 	Handled      Outcome = "handled"
 	Redelivered  Outcome = "redelivered" // put back, with a delay
 	DeadLettered Outcome = "dead-letter"
-	Returned     Outcome = "returned" // interrupted, or could not be made safe
+	Returned     Outcome = "returned" // interrupted, or could not be stored elsewhere
 	Dropped      Outcome = "dropped"  // failed, with at-most-once
 )
 
-// delivery is what the middleware of one delivery share: when it began, and how
-// it ended what is answered with success.
+// delivery is what the middlewares share about one delivery: when it began, and
+// the outcome of a message for which the handler chain returns success.
 type delivery struct {
 	began   time.Time
 	outcome Outcome

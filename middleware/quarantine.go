@@ -14,45 +14,46 @@ const (
 	// MaxAbandoned is how many abandoned attempts of one handler may run, on all
 	// its topics together, before the handler is put into quarantine.
 	MaxAbandoned = 100
-	// maxLeaked is how many may run before no trial is made any more.
+	// maxLeaked is the number of running abandoned attempts above which no trial
+	// is made.
 	maxLeaked = 10 * MaxAbandoned
-	// trials are the attempts that a handler in quarantine may make, to show
-	// whether it has healed.
+	// trials is the number of attempts that a quarantined handler may make in a
+	// trial, which shows whether the handler works again.
 	trials = 3
-	// firstTrial is how long a handler is left alone; the time doubles with each
-	// trial that fails, up to lastTrial.
+	// firstTrial is the time from the start of a quarantine to its first trial.
+	// The time doubles with each trial that fails, up to lastTrial.
 	firstTrial, lastTrial = time.Minute, 10 * time.Minute
 )
 
 var errQuarantine = errors.New("the handler is in quarantine: too many of its attempts ignore their context")
 
-// Quarantine takes a handler out of work of which too many attempts ignore the
-// end of their context and run on. The other handlers go on. One Quarantine is
-// for all topics of its handler.
+// Quarantine stops a handler when too many of its attempts keep running after
+// their context has ended. The other handlers continue. A handler has one
+// Quarantine for all its topics.
 //
-// Its life:
+// The states:
 //
-//	open --100 abandoned attempts run--> shut --a while--> trial --all came back--> open
+//	open --100 abandoned attempts run--> shut --a pause--> trial --all attempts ended--> open
 //	                                      ^                  |
 //	                                      +---one abandoned--+
 //
-// It opens as well once half of the abandoned attempts have come back.
+// The quarantine also opens when half of the abandoned attempts have ended.
 type Quarantine struct {
 	handler string
 	metrics *Metrics
 	logger  *slog.Logger
-	exit    func(error) // nil: the worker goes on
+	exit    func(error) // nil: the process continues
 
-	open atomic.Bool // the state for those in a hurry
+	open atomic.Bool // state == quarantineOpen, readable without the lock
 
 	mu      sync.Mutex
 	state   quarantineState
 	since   time.Time
 	changed chan struct{} // closed at the next change
-	stuck   int           // abandoned attempts that run
-	leaked  int           // of them, those that do not count: they were there when it opened last
+	stuck   int           // abandoned attempts that still run
+	leaked  int           // stuck when the quarantine last opened: these do not count towards the next one
 	tried   int           // attempts of this trial that have begun
-	trying  int           // and have not ended
+	trying  int           // attempts of this trial that have begun and not ended
 	pause   time.Duration // until the next trial
 	timer   *time.Timer
 	closed  bool
@@ -66,8 +67,9 @@ const (
 	quarantineTrial
 )
 
-// NewQuarantine returns the quarantine of a handler, open. With exit, the
-// worker is given up instead: exit is told why, once.
+// NewQuarantine returns the quarantine of a handler, in the open state. If exit
+// is not nil, the process ends instead of quarantining the handler: exit is
+// called once, with the reason.
 func NewQuarantine(handler string, m *Metrics, logger *slog.Logger, exit func(error)) *Quarantine {
 	q := &Quarantine{handler: handler, metrics: m, logger: logger, exit: exit, changed: make(chan struct{}), since: time.Now(), pause: firstTrial}
 	q.open.Store(true)
@@ -75,7 +77,7 @@ func NewQuarantine(handler string, m *Metrics, logger *slog.Logger, exit func(er
 	return q
 }
 
-// Close ends the trials.
+// Close stops the timer of the trials.
 func (q *Quarantine) Close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -85,35 +87,36 @@ func (q *Quarantine) Close() {
 	}
 }
 
-// Open is the transport's gate: it stops the intake.
+// Open implements the transport's gate. While it returns false, the transport
+// takes no messages in; changed is closed at the next change.
 func (q *Quarantine) Open() (open bool, changed <-chan struct{}) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.state == quarantineOpen || q.free(), q.changed
 }
 
-// QuarantineState is what is told of a quarantine.
+// QuarantineState is the state that /readyz and metrics show.
 type QuarantineState struct {
 	Quarantined bool
 	Since       time.Time // of the last change
 	Stuck       int       // abandoned attempts that still run
 }
 
-// State is how it is.
+// State returns the current state.
 func (q *Quarantine) State() QuarantineState {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return QuarantineState{Quarantined: q.state != quarantineOpen, Since: q.since, Stuck: q.stuck}
 }
 
-// free reports that a trial has room for one more attempt.
+// free reports whether a trial has room for one more attempt.
 func (q *Quarantine) free() bool { return q.state == quarantineTrial && q.tried < trials }
 
-// shut reports that no attempt should be made that can wait elsewhere.
+// shut reports whether the handler is quarantined. A nil Quarantine is open.
 func (q *Quarantine) shut() bool { return q != nil && !q.open.Load() }
 
-// enter returns once an attempt may begin, and whether it is one of a trial;
-// an error when that takes longer, or the worker stops.
+// enter waits until an attempt may begin, and reports whether the attempt belongs
+// to a trial. It returns an error after within, or when the worker stops.
 func (q *Quarantine) enter(ctx context.Context, within time.Duration, stopping <-chan struct{}) (trial bool, err error) {
 	patience := time.NewTimer(within)
 	defer patience.Stop()
@@ -134,7 +137,8 @@ func (q *Quarantine) enter(ctx context.Context, within time.Duration, stopping <
 	}
 }
 
-// admit lets an attempt in, or returns what to wait for.
+// admit lets an attempt begin (changed is nil), or returns the channel that is
+// closed at the next change.
 func (q *Quarantine) admit() (trial bool, changed <-chan struct{}) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -144,27 +148,27 @@ func (q *Quarantine) admit() (trial bool, changed <-chan struct{}) {
 	case q.free():
 		q.tried++
 		q.trying++
-		if !q.free() { // the intake stops again
-			q.tell()
+		if !q.free() { // the trial is full: the transport must stop the intake
+			q.notify()
 		}
 		return true, nil
 	}
 	return false, q.changed
 }
 
-// passed ends an attempt of a trial that was not abandoned.
-func (q *Quarantine) passed() {
+// trialPassed ends an attempt of a trial that returned in time.
+func (q *Quarantine) trialPassed() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.trying--
 	if q.state == quarantineTrial && q.trying == 0 {
-		q.turn(quarantineOpen)
+		q.setState(quarantineOpen)
 		q.logger.Info("the handler is out of quarantine", "handler", q.handler, "stuck", q.stuck)
 	}
 }
 
-// abandon counts an attempt that ignores its context.
-func (q *Quarantine) abandon(trial bool) {
+// attemptAbandoned counts an attempt that ignores its context.
+func (q *Quarantine) attemptAbandoned(trial bool) {
 	if q == nil {
 		return
 	}
@@ -173,32 +177,32 @@ func (q *Quarantine) abandon(trial bool) {
 	if trial {
 		q.trying--
 	}
-	sick := q.state == quarantineOpen && q.stuck-q.leaked >= MaxAbandoned || q.state == quarantineTrial && trial
+	exceeded := q.state == quarantineOpen && q.stuck-q.leaked >= MaxAbandoned || q.state == quarantineTrial && trial
 	stuck, pause := q.stuck, q.pause
-	if sick {
-		q.turn(quarantineShut)
-		q.schedule()
+	if exceeded {
+		q.setState(quarantineShut)
+		q.scheduleTrial()
 	}
 	q.mu.Unlock()
-	if sick {
+	if exceeded {
 		q.report(stuck, pause)
 	}
 }
 
-// report tells of the quarantine, with what the handler's goroutines do.
+// report logs the quarantine with the stacks of the handler's goroutines.
 func (q *Quarantine) report(stuck int, pause time.Duration) {
 	attrs := []any{"handler", q.handler, "stuck", stuck, "stacks", stacksOf(q.handler)}
 	if q.exit != nil {
-		q.logger.Error("attempts of a handler ignore their context and still run; the process is given up for a new one", attrs...)
-		q.exit(fmt.Errorf("handler %s: %d attempts that ignore their context are still running; the process is given up for a new one, as on_stuck has it", q.handler, stuck))
+		q.logger.Error("too many attempts of a handler ignore the end of their context and still run; the process ends, so that a new one starts without them", attrs...)
+		q.exit(fmt.Errorf("handler %s: %d attempts ignore the end of their context and still run; the process ends because the handler's on_stuck is exit", q.handler, stuck))
 		return
 	}
-	q.logger.Error("a handler is in quarantine, since its attempts ignore their context and still run; the others go on",
+	q.logger.Error("a handler is in quarantine: too many of its attempts ignore the end of their context and still run; other handlers continue",
 		append(attrs, "next_trial", pause.String())...)
 }
 
-// comeBack counts an abandoned attempt that has ended after all.
-func (q *Quarantine) comeBack() {
+// attemptEnded counts an abandoned attempt that has ended.
+func (q *Quarantine) attemptEnded() {
 	if q == nil {
 		return
 	}
@@ -207,33 +211,33 @@ func (q *Quarantine) comeBack() {
 	q.stuck--
 	q.leaked = min(q.leaked, q.stuck)
 	if q.state != quarantineOpen && q.stuck-q.leaked <= MaxAbandoned/2 && q.exit == nil {
-		q.turn(quarantineOpen)
-		q.logger.Info("the handler is out of quarantine: its attempts have come back", "handler", q.handler, "stuck", q.stuck)
+		q.setState(quarantineOpen)
+		q.logger.Info("the handler is out of quarantine: its abandoned attempts have ended", "handler", q.handler, "stuck", q.stuck)
 	}
 }
 
-// schedule makes the next trial. Who leaks more with each trial is tried no
-// more: it opens when its attempts come back.
-func (q *Quarantine) schedule() {
+// scheduleTrial sets the timer of the next trial. A handler with maxLeaked stuck
+// attempts gets no more trials: its quarantine opens when attempts end.
+func (q *Quarantine) scheduleTrial() {
 	if q.closed || q.exit != nil || q.stuck >= maxLeaked {
 		return
 	}
-	q.timer = time.AfterFunc(q.pause, q.try)
+	q.timer = time.AfterFunc(q.pause, q.startTrial)
 	q.pause = min(2*q.pause, lastTrial)
 }
 
-func (q *Quarantine) try() {
+func (q *Quarantine) startTrial() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.state != quarantineShut || q.closed {
 		return
 	}
-	q.turn(quarantineTrial)
-	q.logger.Info("the handler in quarantine may try a few messages", "handler", q.handler, "stuck", q.stuck)
+	q.setState(quarantineTrial)
+	q.logger.Info("the quarantined handler gets a trial of a few messages", "handler", q.handler, "stuck", q.stuck)
 }
 
-// turn changes the state.
-func (q *Quarantine) turn(to quarantineState) {
+// setState changes the state and notifies those that wait.
+func (q *Quarantine) setState(to quarantineState) {
 	from := q.state
 	q.state, q.tried = to, 0
 	if to == quarantineOpen {
@@ -251,10 +255,10 @@ func (q *Quarantine) turn(to quarantineState) {
 		}
 		q.metrics.quarantined.WithLabelValues(q.handler).Set(quarantined)
 	}
-	q.tell()
+	q.notify()
 }
 
-func (q *Quarantine) tell() {
+func (q *Quarantine) notify() {
 	close(q.changed)
 	q.changed = make(chan struct{})
 }

@@ -8,12 +8,12 @@ import (
 	"github.com/answerfeed/answerfeed/app/failure"
 )
 
-// maxStack is how much of a stack is kept: a dead letter's headers must fit
-// the broker's frame.
+// maxStack is the most bytes of a stack that are kept: the headers of a dead
+// letter must fit into one frame of the broker.
 const maxStack = 2 << 10
 
-// Recover turns a panic of the handler into a [failure.Panicked]. What ends
-// the goroutine in another way, runtime.Goexit, is seen by [Timeout].
+// Recover turns a panic of the handler into a [failure.Panicked]. [Timeout]
+// handles runtime.Goexit, which ends the goroutine without a panic.
 func Recover(next message.HandlerFunc) message.HandlerFunc {
 	return func(m *message.Message) (out []*message.Message, err error) {
 		defer func() {

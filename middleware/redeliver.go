@@ -11,9 +11,9 @@ import (
 	"github.com/answerfeed/answerfeed/internal/transport"
 )
 
-// Redeliver puts a message whose quick attempts failed back to its queue,
-// with the next delay of the schedule or the one that the failure asks for,
-// whichever is longer. The count of redeliveries travels with the message.
+// Redeliver returns a message to its queue after its quick attempts have failed,
+// with the next delay of the schedule or the delay that the failure asks for,
+// whichever is longer. The count of redeliveries is in the message's metadata.
 func Redeliver(s Settings) message.HandlerMiddleware {
 	return func(next message.HandlerFunc) message.HandlerFunc {
 		return func(m *message.Message) ([]*message.Message, error) {
@@ -21,13 +21,13 @@ func Redeliver(s Settings) message.HandlerMiddleware {
 			if err == nil {
 				return out, nil
 			}
-			return nil, s.putOff(m, err)
+			return nil, s.redeliver(m, err)
 		}
 	}
 }
 
-// putOff returns nil for a message that comes again.
-func (s *Settings) putOff(m *message.Message, err error) error {
+// redeliver returns nil when the redelivery is stored durably.
+func (s *Settings) redeliver(m *message.Message, err error) error {
 	var verdict *failure.Verdict
 	if !errors.As(err, &verdict) || verdict.Kind != failure.KindTransient {
 		return err
@@ -43,14 +43,14 @@ func (s *Settings) putOff(m *message.Message, err error) error {
 	}
 	crashpoint.At(crashpoint.RedeliveryPublished)
 	setOutcome(m.Context(), Redelivered)
-	s.Logger.InfoContext(m.Context(), "failed for now; comes again",
+	s.Logger.InfoContext(m.Context(), "the message failed; it is redelivered after a delay",
 		"delay", delay.String(), "redelivery", n+1, "reason", string(verdict.Reason), "error", brief(verdict))
 	return nil
 }
 
-// unsafe logs that a message could not be made safe. It is not acknowledged,
-// and comes back after a pause.
+// unsafe logs that a message could neither be redelivered nor dead-lettered. The
+// message is not acknowledged, so that the broker delivers it again after a pause.
 func (s *Settings) unsafe(m *message.Message, err error) error {
-	s.Logger.ErrorContext(m.Context(), "the message could not be made safe; it comes back after a pause", "error", err)
+	s.Logger.ErrorContext(m.Context(), "the message could not be stored elsewhere, so it is not acknowledged; it comes back after a pause", "error", err)
 	return err
 }

@@ -15,21 +15,22 @@ import (
 	"github.com/answerfeed/answerfeed/internal/transport"
 )
 
-// errInterrupted is the error of work that was cut short, by the worker's stop
-// or by the outage of a dependency: it spends no attempt and is no failure.
+// errInterrupted is the error of an attempt that the worker's stop or an outage of
+// a dependency cut short. Such an attempt is not counted and is no failure.
 var errInterrupted = errors.New("interrupted")
 
-// jitter is how far a pause may be off to either side, so that what failed
-// together does not come again together.
+// jitter is the share by which a pause is made shorter or longer at random, so
+// that messages that failed together are not retried together.
 const jitter = 0.2
 
-// Retry makes the quick attempts: as long as the failure is transient and
-// asks for no longer delay than the next pause. Its errors are a
-// [failure.Verdict], transient or permanent, or errInterrupted; the message's
-// metadata then has the number of attempts and the times of failure.
+// Retry makes the quick attempts. It stops when an attempt succeeds, when the
+// failure is permanent, when the attempts are used up, or when the failure asks for
+// a delay longer than the next pause. Retry returns a [failure.Verdict], transient
+// or permanent, or errInterrupted; after a failure the message's metadata has the
+// number of attempts and the times of failure.
 //
-// It is not Watermill's Retry, in which ShouldRetry doubles the backoff a
-// second time and which cannot tell an interruption from a failure.
+// It replaces Watermill's Retry, whose ShouldRetry doubles the backoff a second
+// time, and which does not distinguish an interruption from a failure.
 func Retry(s Settings) message.HandlerMiddleware {
 	return func(next message.HandlerFunc) message.HandlerFunc {
 		return func(m *message.Message) ([]*message.Message, error) {
@@ -40,7 +41,7 @@ func Retry(s Settings) message.HandlerMiddleware {
 					crashpoint.At(crashpoint.Committed)
 					return out, nil
 				}
-				if err := s.again(m, err, n, before, pause); err != nil {
+				if err := s.retryAfter(m, err, n, before, pause); err != nil {
 					return nil, err
 				}
 			}
@@ -48,8 +49,8 @@ func Retry(s Settings) message.HandlerMiddleware {
 	}
 }
 
-// again returns nil after the pause, when there is another attempt.
-func (s *Settings) again(m *message.Message, err error, n, before int, pause time.Duration) error {
+// retryAfter waits for the pause and returns nil when another attempt follows.
+func (s *Settings) retryAfter(m *message.Message, err error, n, before int, pause time.Duration) error {
 	ctx := m.Context()
 	if errors.Is(err, errInterrupted) {
 		return err
@@ -70,12 +71,13 @@ func (s *Settings) again(m *message.Message, err error, n, before int, pause tim
 	return nil
 }
 
-// interrupted keeps the text of err alone: a verdict in it would be acted on.
+// interrupted keeps only the text of err, because the outer middleware would act
+// on a verdict in it.
 func interrupted(err error) error { return fmt.Errorf("%w: %s", errInterrupted, err.Error()) }
 
-// judge resolves unknown errors by the handler's configuration. A reason that
-// is no word, such as a whole error text, does not get through: it becomes a
-// metric's label.
+// judge resolves unknown errors by the handler's configuration. It replaces a
+// reason that is not a single word, such as a whole error text, because the reason
+// becomes a metric's label.
 func (s *Settings) judge(err error) *failure.Verdict {
 	v := failure.Classify(err)
 	if !event.ValidName(string(v.Reason)) {

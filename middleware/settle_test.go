@@ -72,7 +72,7 @@ func TestSettling_WhatCannotBeMadeSafeIsNotAcknowledged(t *testing.T) {
 				r := newRig(t)
 				r.desk.err = away
 				require.ErrorIs(t, r.handle(newMessage(), h.handle), away)
-				require.Contains(t, r.log.String(), "could not be made safe")
+				require.Contains(t, r.log.String(), "could not be stored elsewhere")
 			})
 		})
 	}

@@ -14,17 +14,17 @@ import (
 	"github.com/answerfeed/answerfeed/app/failure"
 )
 
-// abandonAfter is how long an attempt may go on after its context has ended.
+// abandonAfter is how long an attempt may run after its context has ended.
 const abandonAfter = 5 * time.Second
 
-// Timeout ends the context of an attempt when its time is up, or with the
-// message's own. An attempt that ignores this and still runs 5 s later is
-// abandoned: it is settled as timed out, and what it does later may take
-// effect beside the next attempt. Of a handler in [Quarantine] no attempt
+// Timeout ends the context of an attempt after Settings.Timeout, or when the
+// message's context ends. An attempt that still runs 5 s later is abandoned: the
+// message counts as timed out, and effects of the abandoned attempt may appear
+// beside those of the next one. While the handler is in [Quarantine], no attempt
 // begins.
 func Timeout(s Settings) message.HandlerMiddleware {
 	abandoned := s.Metrics.abandoned.WithLabelValues(s.Handler, s.Topic)
-	label := labelled(s.Handler)
+	label := handlerLabels(s.Handler)
 	return func(next message.HandlerFunc) message.HandlerFunc {
 		return func(m *message.Message) ([]*message.Message, error) {
 			trial := false
@@ -43,15 +43,15 @@ func Timeout(s Settings) message.HandlerMiddleware {
 			attempt := &message.Message{UUID: m.UUID, Metadata: m.Metadata, Payload: m.Payload}
 			attempt.SetContext(ctx)
 			done := make(chan result, 1)
-			var left atomic.Bool // set by whichever of the two gives up first
+			var left atomic.Bool // set by the first of the two that leaves the other
 			go func() {
 				pprof.SetGoroutineLabels(label)
 				r := result{err: &failure.Panicked{Value: "runtime.Goexit", Stack: "the handler ended its goroutine"}}
-				defer func() { // Goexit comes through here, too
+				defer func() { // runs after runtime.Goexit, too
 					done <- r
 					if !left.CompareAndSwap(false, true) {
 						abandoned.Dec()
-						s.Quarantine.comeBack()
+						s.Quarantine.attemptEnded()
 					}
 				}()
 				r.out, r.err = next(attempt)
@@ -61,27 +61,28 @@ func Timeout(s Settings) message.HandlerMiddleware {
 			select {
 			case r = <-done:
 			case <-ctx.Done():
-				r, ok = late(done, &left)
+				r, ok = waitLate(done, &left)
 			case <-m.Context().Done():
 				cancel()
-				r, ok = late(done, &left)
+				r, ok = waitLate(done, &left)
 			}
 			if ok {
 				if trial {
-					s.Quarantine.passed()
+					s.Quarantine.trialPassed()
 				}
-				return r.of(ctx)
+				return r.withCause(ctx)
 			}
 			abandoned.Inc()
-			s.Quarantine.abandon(trial)
+			s.Quarantine.attemptAbandoned(trial)
 			m.Metadata = maps.Clone(m.Metadata)
-			return nil, s.abandoned(m, ctx.Err())
+			return nil, s.timedOut(m, ctx.Err())
 		}
 	}
 }
 
-// late waits for an attempt whose time is up; false: it is abandoned.
-func late(done <-chan result, left *atomic.Bool) (result, bool) {
+// waitLate waits for abandonAfter for an attempt whose time is up. It returns false
+// when the attempt is abandoned.
+func waitLate(done <-chan result, left *atomic.Bool) (result, bool) {
 	patient := time.NewTimer(abandonAfter)
 	defer patient.Stop()
 	select {
@@ -95,10 +96,10 @@ func late(done <-chan result, left *atomic.Bool) (result, bool) {
 	return result{}, false
 }
 
-func (s *Settings) abandoned(m *message.Message, why error) error {
-	s.Logger.ErrorContext(m.Context(), "the handler ignores its context; settled as timed out while it still runs",
+func (s *Settings) timedOut(m *message.Message, why error) error {
+	s.Logger.ErrorContext(m.Context(), "the handler ignores the end of its context; the attempt counts as timed out while it still runs",
 		"timeout", s.Timeout.String())
-	return fmt.Errorf("the attempt went on %s after its end: %w", abandonAfter, why)
+	return fmt.Errorf("the attempt still ran %s after its context ended: %w", abandonAfter, why)
 }
 
 // result is what an attempt returned.
@@ -107,9 +108,9 @@ type result struct {
 	err error
 }
 
-// of says of an error that came after the attempt's end that the end is its
+// withCause says withCause an error that came after the attempt's end that the end is its
 // cause, which the handler's libraries may have kept to themselves.
-func (r result) of(ctx context.Context) ([]*message.Message, error) {
+func (r result) withCause(ctx context.Context) ([]*message.Message, error) {
 	if r.err != nil && ctx.Err() != nil && !errors.Is(r.err, ctx.Err()) {
 		r.err = fmt.Errorf("%w (%w)", r.err, ctx.Err())
 	}

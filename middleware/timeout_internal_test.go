@@ -123,7 +123,7 @@ func TestTimeout_AbandonsWhatIgnoresItsContext(t *testing.T) {
 		})
 		require.Equal(t, attemptTime+patience, time.Since(start))
 		require.Equal(t, failure.Timeout, failure.Classify(err).Reason)
-		require.Contains(t, r.log.String(), "ignores its context")
+		require.Contains(t, r.log.String(), "ignores the end of its context")
 		require.EqualValues(t, 1, r.abandoned())
 		close(goOn)
 		synctest.Wait()

@@ -8,20 +8,20 @@ import (
 	"strings"
 )
 
-// handlerLabel marks the goroutines of a handler's attempts, in profiles too.
+// handlerLabel is the profiler label of the goroutines of a handler's attempts.
 const handlerLabel = "handler"
 
-// maxStacks is how much of the stacks is logged, in bytes.
+// maxStacks is the most bytes of stacks that one log line has.
 const maxStacks = 4 << 10
 
-// labelled is a context with which a goroutine becomes the handler's, at the
-// price of a pointer.
-func labelled(handler string) context.Context {
+// handlerLabels returns a context that labels a goroutine with the handler. It is
+// made once, so that labelling an attempt costs no allocation.
+func handlerLabels(handler string) context.Context {
 	return pprof.WithLabels(context.Background(), pprof.Labels(handlerLabel, handler))
 }
 
-// stacksOf are the stacks of the handler's goroutines, those that are alike
-// counted together, the most frequent first.
+// stacksOf returns the stacks of the handler's goroutines, the most frequent
+// first; goroutines with the same stack are counted together.
 func stacksOf(handler string) string {
 	var all bytes.Buffer
 	if pprof.Lookup("goroutine").WriteTo(&all, 1) != nil {
@@ -32,14 +32,14 @@ func stacksOf(handler string) string {
 	var found []string
 	for record := range strings.SplitSeq(all.String(), "\n\n") {
 		if head, _, _ := strings.Cut(record, "#\t"); strings.Contains(head, label) {
-			found = append(found, brevity(record))
+			found = append(found, compactRecord(record))
 		}
 	}
 	return cut(strings.Join(slices.Compact(found), "\n"), maxStacks)
 }
 
-// brevity leaves the addresses out of a record.
-func brevity(record string) string {
+// compactRecord removes the addresses from a record.
+func compactRecord(record string) string {
 	var lines []string
 	for line := range strings.Lines(record) {
 		line = strings.TrimSpace(line)
