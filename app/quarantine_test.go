@@ -100,5 +100,5 @@ func TestQuarantine_EndsTheProcessWhereConfigured(t *testing.T) {
 	r.publish(t, "probe", probes(0, middleware.MaxAbandoned)...)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	require.ErrorContains(t, a.Wait(ctx), "handler deaf: 100 attempts that ignore their context are still running")
+	require.ErrorContains(t, a.Wait(ctx), "handler deaf: 100 attempts ignore the end of their context and still run")
 }
