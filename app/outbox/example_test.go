@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"log"
 	"os"
 	"path/filepath"
 	"time"
@@ -13,40 +14,32 @@ import (
 	"github.com/answerfeed/answerfeed/app/outbox"
 )
 
-// A site stores an answer and its event in one transaction.
+// The site stores an answer and its event in one transaction: both are there, or neither is.
 func ExamplePublish() {
-	err := func() error {
-		ctx := context.Background()
-		dir, err := os.MkdirTemp("", "site")
-		if err != nil {
-			return err
-		}
-		defer os.RemoveAll(dir) //nolint:errcheck // it is in a folder for temporary files
-		db, err := database.Open(ctx, database.Config{Driver: database.SQLite, DSN: filepath.Join(dir, "site.db")})
-		if err != nil {
-			return err
-		}
-		defer db.Close()
-		if err := db.Migrate(ctx); err != nil {
-			return err
-		}
-		err = db.Update(ctx, database.Durable, func(ctx context.Context, tx *sql.Tx) error {
-			if _, err := tx.ExecContext(ctx, `CREATE TABLE site_answers AS SELECT 'a1' AS id`); err != nil {
-				return err
-			}
-			return outbox.Publish(ctx, tx, event.TopicAnswerAdded, event.AnswerAdded{
-				AnswerID: "a1", QuestionID: "q1", OccurredAt: time.Now(),
-			})
-		})
-		if err != nil {
-			return err
-		}
-		b, err := outbox.Count(ctx, db)
-		fmt.Println(b.Waiting, "event waits for a relay")
-		return err
-	}()
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "example")
 	if err != nil {
-		fmt.Println(err)
+		log.Fatal(err)
 	}
-	// Output: 1 event waits for a relay
+	defer os.RemoveAll(dir)
+	db, err := database.Open(ctx, database.Config{Driver: database.SQLite, DSN: filepath.Join(dir, "site.db")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.Migrate(ctx); err != nil { // the outbox's table
+		log.Fatal(err)
+	}
+	err = db.Update(ctx, database.Durable, func(ctx context.Context, tx *sql.Tx) error {
+		// The site's own statement stands here: INSERT INTO answers …
+		return outbox.Publish(ctx, tx, event.TopicAnswerAdded, event.AnswerAdded{
+			AnswerID: "sky-1", QuestionID: "sky", AuthorID: "bob", OccurredAt: time.Now(),
+		})
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	waiting, err := outbox.Count(ctx, db)
+	fmt.Println(waiting.Waiting, err) // until a relay moves it to the queues
+	// Output: 1 <nil>
 }
