@@ -10,6 +10,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/stretchr/testify/require"
 
+	"github.com/answerfeed/answerfeed/internal/memory"
 	"github.com/answerfeed/answerfeed/internal/transport"
 	"github.com/answerfeed/answerfeed/internal/transport/sqlqueue"
 )
@@ -37,10 +38,15 @@ func TestConsumer_IdlesWithoutWork(t *testing.T) {
 			publish(t, q, 10)
 			next(t, consume(t, q, 1))
 		},
-		"the window full of bytes, messages behind": func(t *testing.T, q *sqlqueue.Transport, _ place) {
+		"no memory for the message behind": func(t *testing.T, q *sqlqueue.Transport, _ place) {
 			publish(t, q, 1)
-			require.NoError(t, q.Publisher().Publish(topic, message.NewMessage("giant", make([]byte, 64<<20))))
-			next(t, consume(t, q, 10))
+			require.NoError(t, q.Publisher().Publish(topic, message.NewMessage("large", make([]byte, 1<<20))))
+			budget := memory.NewBudget(1 << 20)
+			sub, err := q.Subscriber(transport.Consumer{Subscription: feed, Window: 10, Memory: budget})
+			require.NoError(t, err)
+			messages, err := sub.Subscribe(context.WithoutCancel(t.Context()), topic)
+			require.NoError(t, err)
+			next(t, messages)
 		},
 		"all is delayed": func(t *testing.T, q *sqlqueue.Transport, _ place) {
 			publish(t, q, 1)

@@ -96,9 +96,12 @@ func TestConsumer_QueueChangedUnderfoot_IsReadAgain(t *testing.T) {
 	tests := map[string]struct {
 		change func(t *testing.T, at place, conn *sql.Conn)
 		keeps  bool // what waited
+		// The consumer may notice the deletion before the row is made anew, and
+		// then makes the row itself, with the id that keeps what waited.
+		mayKeep bool
 	}{
 		"its row is deleted": {keeps: true, change: func(t *testing.T, _ place, conn *sql.Conn) { exec(t, conn, `DELETE FROM queues`) }},
-		"its row is made anew": {change: func(t *testing.T, at place, conn *sql.Conn) {
+		"its row is made anew": {mayKeep: true, change: func(t *testing.T, at place, conn *sql.Conn) {
 			exec(t, conn, `DELETE FROM queues`)
 			remake(t, at)
 		}},
@@ -147,6 +150,10 @@ func TestConsumer_QueueChangedUnderfoot_IsReadAgain(t *testing.T) {
 				_ = q.Publisher().Publish(other, message.NewMessage("other", []byte("{}")))
 				publishSoon(t, q, topic, "afterwards")
 				m := next(t, messages)
+				if test.mayKeep && m.UUID == "waiting" {
+					m.Ack()
+					m = next(t, messages)
+				}
 				require.Equal(t, "afterwards", m.UUID)
 				m.Ack()
 			})
