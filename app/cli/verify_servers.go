@@ -40,6 +40,12 @@ func checkTransports(on []string) error {
 // messages are given to others: the lease of a claim.
 const silence = 15 * time.Second
 
+// unseen is how long a message may be on its way from a delay queue of RabbitMQ
+// to the handler's queue after that refused it, or was away: twice
+// dead_letter_worker_publisher_confirm_timeout, which is 3 min by default. Until
+// then no count shows the message.
+const unseen = 7 * time.Minute
+
 // target is what is configured, with these settings in place.
 func (c *cli) target(name string, settings map[string]string) (verify.Target, error) {
 	cfg, err := c.verifyConfig(settings)
@@ -63,6 +69,7 @@ func (c *cli) target(name string, settings map[string]string) (verify.Target, er
 		}
 		t.AMQP, t.ServerName = cfg.Transport.AMQP.URL, cfg.Transport.AMQP.ServerName
 		t.Silence = 3 * cfg.Transport.AMQP.Heartbeat
+		t.Unseen = unseen
 	}
 	return t, nil
 }

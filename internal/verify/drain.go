@@ -94,7 +94,7 @@ func (r *run) settle(ctx context.Context, doing string) error {
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case err != nil && time.Since(changed) > stalledAfter:
+		case err != nil && time.Since(changed) > stalledAfter+r.Target.Unseen:
 			return err
 		case err != nil:
 		case now.missing <= 0 && now.queued <= 0:
@@ -108,8 +108,8 @@ func (r *run) settle(ctx context.Context, doing string) error {
 			} else if empty.IsZero() {
 				empty = time.Now()
 			}
-			stalled := time.Since(changed) > stalledAfter
-			if stalled || !empty.IsZero() && time.Since(empty) > emptyFor {
+			stalled := time.Since(changed) > stalledAfter+r.Target.Unseen
+			if stalled || !empty.IsZero() && time.Since(empty) > emptyFor+r.Target.Unseen {
 				return nil
 			}
 			r.Progress(doing, 2*len(r.ledger.kinds)-now.missing, 2*len(r.ledger.kinds))

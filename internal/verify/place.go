@@ -35,6 +35,9 @@ type Target struct {
 	// Silence is after how long a worker that says nothing has lost its
 	// messages to others.
 	Silence time.Duration
+	// Unseen is how long a message may be on its way within the broker where no
+	// count shows it.
+	Unseen time.Duration
 }
 
 // place is what a run has there of its own: a schema, a file, a prefix.
