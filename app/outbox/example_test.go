@@ -14,30 +14,38 @@ import (
 	"github.com/answerfeed/answerfeed/app/outbox"
 )
 
-// The site stores an answer and its event in one transaction: both are there, or neither is.
-func ExamplePublish() {
-	ctx := context.Background()
+// siteDatabase is a new SQLite file with the outbox's table.
+func siteDatabase(ctx context.Context) (db *database.DB, remove func()) {
 	dir, err := os.MkdirTemp("", "example")
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
-	db, err := database.Open(ctx, database.Config{Driver: database.SQLite, DSN: filepath.Join(dir, "site.db")})
+	db, err = database.Open(ctx, database.Config{Driver: database.SQLite, DSN: filepath.Join(dir, "site.db")})
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer db.Close()
-	if err := db.Migrate(ctx); err != nil { // the outbox's table
+	if err := db.Migrate(ctx); err != nil {
 		log.Fatal(err)
 	}
-	err = db.Update(ctx, database.Durable, func(ctx context.Context, tx *sql.Tx) error {
+	return db, func() {
+		_ = db.Close()
+		_ = os.RemoveAll(dir)
+	}
+}
+
+// The site stores an answer and its event in one transaction: both are there, or neither is.
+func ExamplePublish() {
+	ctx := context.Background()
+	db, remove := siteDatabase(ctx)
+	defer remove()
+	err := db.Update(ctx, database.Durable, func(ctx context.Context, tx *sql.Tx) error {
 		// The site's own statement stands here: INSERT INTO answers …
 		return outbox.Publish(ctx, tx, event.TopicAnswerAdded, event.AnswerAdded{
 			AnswerID: "sky-1", QuestionID: "sky", AuthorID: "bob", OccurredAt: time.Now(),
 		})
 	})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
 	}
 	waiting, err := outbox.Count(ctx, db)
 	fmt.Println(waiting.Waiting, err) // until a relay moves it to the queues
