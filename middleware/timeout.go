@@ -108,8 +108,8 @@ type result struct {
 	err error
 }
 
-// withCause says withCause an error that came after the attempt's end that the end is its
-// cause, which the handler's libraries may have kept to themselves.
+// withCause adds the context's error to an error that the handler returned after
+// its context had ended: libraries often report such an error without its cause.
 func (r result) withCause(ctx context.Context) ([]*message.Message, error) {
 	if r.err != nil && ctx.Err() != nil && !errors.Is(r.err, ctx.Err()) {
 		r.err = fmt.Errorf("%w (%w)", r.err, ctx.Err())
