@@ -38,6 +38,9 @@ func (c *cli) printReport(r *verify.Report) {
 	fmt.Fprintf(c.Out, "%s, seed %d, %.0f s\n", r.Target, r.Seed, r.Seconds)
 	line("confirmed", "%d = %d took effect + %d dead letters + %d queued + %d lost", r.Confirmed, r.Effects, r.DeadLetters, r.Queued, r.Lost)
 	line("lost", "%s", strings.TrimSpace(fmt.Sprintf("%d %s", r.Lost, strings.Join(r.LostIDs, " "))))
+	if r.Stuck > 0 {
+		line("stuck", "%d in the broker, which kept what a queue had refused until it was restarted in the end", r.Stuck)
+	}
 	line("doubled", "%d", r.Doubled)
 	line("unexpected", "%d", r.Unexpected)
 	line("redelivered", "%d of %d messages; %d calls of the publisher failed and were made again", r.Redelivered, r.Messages, r.PublishFailures)

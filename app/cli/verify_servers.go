@@ -40,10 +40,10 @@ func checkTransports(on []string) error {
 // messages are given to others: the lease of a claim.
 const silence = 15 * time.Second
 
-// unseen is how long a message may be on its way from a delay queue of RabbitMQ
-// to the handler's queue after that refused it, or was away: twice
+// unseen is how long RabbitMQ 4 may keep a message that is due before it tries
+// again to move the message to the handler's queue, which had refused it: twice
 // dead_letter_worker_publisher_confirm_timeout, which is 3 min by default. Until
-// then no count shows the message.
+// then no count shows the message. RabbitMQ 3.10 keeps it until a restart.
 const unseen = 7 * time.Minute
 
 // target is what is configured, with these settings in place.

@@ -86,7 +86,15 @@ func (r *run) drain(ctx context.Context, doing string, last bool) error {
 }
 
 // settle waits until nothing is left, or nothing changes any more.
+//
+// RabbitMQ 3.10 keeps what a queue refused as its dead-letter target until it is
+// restarted, and later versions for minutes, where no count shows it. So if
+// something is missing, a broker of the run's own is restarted once.
 func (r *run) settle(ctx context.Context, doing string) error {
+	unseen, restarts, stuck := r.Target.Unseen, 0, 0
+	if r.Broker != nil {
+		unseen, restarts = 0, 1
+	}
 	var before left
 	changed, empty := time.Now(), time.Time{}
 	for {
@@ -94,10 +102,11 @@ func (r *run) settle(ctx context.Context, doing string) error {
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case err != nil && time.Since(changed) > stalledAfter+r.Target.Unseen:
+		case err != nil && time.Since(changed) > stalledAfter+unseen:
 			return err
 		case err != nil:
 		case now.missing <= 0 && now.queued <= 0:
+			r.report.Stuck += stuck
 			return nil
 		default:
 			if now != before {
@@ -108,9 +117,17 @@ func (r *run) settle(ctx context.Context, doing string) error {
 			} else if empty.IsZero() {
 				empty = time.Now()
 			}
-			stalled := time.Since(changed) > stalledAfter+r.Target.Unseen
-			if stalled || !empty.IsZero() && time.Since(empty) > emptyFor+r.Target.Unseen {
+			stalled := time.Since(changed) > stalledAfter+unseen
+			if over := stalled || !empty.IsZero() && time.Since(empty) > emptyFor+unseen; over && restarts == 0 {
+				r.report.Stuck += max(0, stuck-now.missing)
 				return nil
+			} else if over {
+				restarts, stuck = 0, now.missing
+				r.Broker.Kill()
+				if err := r.Broker.Start(ctx); err != nil {
+					return err
+				}
+				changed, empty = time.Now(), time.Time{}
 			}
 			r.Progress(doing, 2*len(r.ledger.kinds)-now.missing, 2*len(r.ledger.kinds))
 		}

@@ -36,7 +36,7 @@ type Target struct {
 	// messages to others.
 	Silence time.Duration
 	// Unseen is how long a message may be on its way within the broker where no
-	// count shows it.
+	// count shows it. A broker of the run's own is restarted instead.
 	Unseen time.Duration
 }
 

@@ -20,6 +20,9 @@ type Report struct {
 	DeadLetters int   `json:"dead_letters"`
 	Queued      int64 `json:"queued"`
 	Lost        int   `json:"lost"`
+	// Stuck events came only after the broker was restarted in the end: see
+	// settle.
+	Stuck int `json:"stuck"`
 	// LostIDs are the first of them, to be looked for in the logs.
 	LostIDs []string `json:"lost_ids,omitempty"`
 	// Doubled events took effect more than once. Unexpected ones came to

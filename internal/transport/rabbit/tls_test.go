@@ -100,14 +100,14 @@ func startWithTLS() (*testserver.RabbitMQ, error) {
 		return nil, err
 	}
 	f.port = port
-	return testserver.StartRabbitMQ(context.Background(),
+	return testserver.StartRabbitMQWith(context.Background(), testserver.RabbitMQOptions{Erlang: triesSoon, Lines: []string{
 		fmt.Sprintf("listeners.ssl.1 = 127.0.0.1:%d", port),
-		"ssl_options.cacertfile = "+f.file("ca.pem"),
-		"ssl_options.certfile = "+f.file("broker.pem"),
-		"ssl_options.keyfile = "+f.file("broker.key"),
+		"ssl_options.cacertfile = " + f.file("ca.pem"),
+		"ssl_options.certfile = " + f.file("broker.pem"),
+		"ssl_options.keyfile = " + f.file("broker.key"),
 		"ssl_options.verify = verify_peer",
 		"ssl_options.fail_if_no_peer_cert = true",
-	)
+	}})
 }
 
 func TestTLS(t *testing.T) {

@@ -28,6 +28,10 @@ var versions = map[string]*version{
 // them with little.
 const sizeLimit, frameLimit = 512 << 10, 16 << 10
 
+// triesSoon lets a broker try after 2 s, and not after 3 minutes, to move again
+// what a queue refused as its dead-letter target.
+const triesSoon = "-rabbit dead_letter_worker_publisher_confirm_timeout 2000"
+
 type version struct {
 	lazy
 	management int // the port of its management API
@@ -41,6 +45,7 @@ func newVersion(suite testserver.Suite) *version {
 		}
 		return testserver.StartRabbitMQWith(context.Background(), testserver.RabbitMQOptions{
 			Suite: suite, Plugins: []string{"rabbitmq_management"},
+			Erlang: triesSoon,
 			Lines: []string{
 				fmt.Sprintf("management.tcp.port = %d", v.management), "management.tcp.ip = 127.0.0.1",
 				fmt.Sprint("max_message_size = ", sizeLimit), fmt.Sprint("frame_max = ", frameLimit),
