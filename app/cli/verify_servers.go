@@ -40,12 +40,6 @@ func checkTransports(on []string) error {
 // messages are given to others: the lease of a claim.
 const silence = 15 * time.Second
 
-// unseen is how long RabbitMQ 4 may keep a message that is due before it tries
-// again to move the message to the handler's queue, which had refused it: twice
-// dead_letter_worker_publisher_confirm_timeout, which is 3 min by default. Until
-// then no count shows the message. RabbitMQ 3.10 keeps it until a restart.
-const unseen = 7 * time.Minute
-
 // target is what is configured, with these settings in place.
 func (c *cli) target(name string, settings map[string]string) (verify.Target, error) {
 	cfg, err := c.verifyConfig(settings)
@@ -69,7 +63,6 @@ func (c *cli) target(name string, settings map[string]string) (verify.Target, er
 		}
 		t.AMQP, t.ServerName = cfg.Transport.AMQP.URL, cfg.Transport.AMQP.ServerName
 		t.Silence = 3 * cfg.Transport.AMQP.Heartbeat
-		t.Unseen = unseen
 	}
 	return t, nil
 }

@@ -91,10 +91,7 @@ func (r *run) drain(ctx context.Context, doing string, last bool) error {
 // restarted, and later versions for minutes, where no count shows it. So if
 // something is missing, a broker of the run's own is restarted once.
 func (r *run) settle(ctx context.Context, doing string) error {
-	unseen, restarts, stuck := r.Target.Unseen, 0, 0
-	if r.Broker != nil {
-		unseen, restarts = 0, 1
-	}
+	restart, stuck := r.Broker != nil, 0
 	var before left
 	changed, empty := time.Now(), time.Time{}
 	for {
@@ -102,7 +99,7 @@ func (r *run) settle(ctx context.Context, doing string) error {
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case err != nil && time.Since(changed) > stalledAfter+unseen:
+		case err != nil && time.Since(changed) > stalledAfter:
 			return err
 		case err != nil:
 		case now.missing <= 0 && now.queued <= 0:
@@ -117,12 +114,12 @@ func (r *run) settle(ctx context.Context, doing string) error {
 			} else if empty.IsZero() {
 				empty = time.Now()
 			}
-			stalled := time.Since(changed) > stalledAfter+unseen
-			if over := stalled || !empty.IsZero() && time.Since(empty) > emptyFor+unseen; over && restarts == 0 {
+			stalled := time.Since(changed) > stalledAfter
+			if over := stalled || !empty.IsZero() && time.Since(empty) > emptyFor; over && !restart {
 				r.report.Stuck += max(0, stuck-now.missing)
 				return nil
 			} else if over {
-				restarts, stuck = 0, now.missing
+				restart, stuck = false, now.missing
 				r.Broker.Kill()
 				if err := r.Broker.Start(ctx); err != nil {
 					return err

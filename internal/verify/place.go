@@ -35,9 +35,6 @@ type Target struct {
 	// Silence is after how long a worker that says nothing has lost its
 	// messages to others.
 	Silence time.Duration
-	// Unseen is how long a message may be on its way within the broker where no
-	// count shows it. A broker of the run's own is restarted instead.
-	Unseen time.Duration
 }
 
 // place is what a run has there of its own: a schema, a file, a prefix.
