@@ -57,7 +57,7 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 	a := &App{failed: make(chan error, 4)}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, a.life.close(context.WithoutCancel(ctx)))
+			err = errors.Join(err, a.abandon(ctx))
 		}
 	}()
 	if a.client, err = Open(ctx, opts); err != nil {
@@ -65,6 +65,7 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 	}
 	a.life.closing(a.client.Close)
 	opts = a.client.opts
+	registry := a.client.metrics
 	if !opts.Config.Migrate {
 		if err := a.client.transport.Check(ctx, opts.subscriptions()); err != nil {
 			return nil, err
@@ -82,13 +83,13 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 	}
 	a.life.then(board.Close)
 
-	if a.metrics, err = middleware.NewMetrics(opts.Registry); err != nil {
+	if a.metrics, err = middleware.NewMetrics(registry); err != nil {
 		return nil, fmt.Errorf("registering metrics: %w", err)
 	}
 	err = errors.Join(
-		opts.Registry.Register(newBacklogCollector(a.client.Queues, a.client.letters.Counts)),
-		opts.Registry.Register(collectors.NewGoCollector()),
-		opts.Registry.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})),
+		registry.Register(newBacklogCollector(a.client.Queues, a.client.letters.Counts)),
+		registry.Register(collectors.NewGoCollector()),
+		registry.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("registering metrics: %w", err)
@@ -100,7 +101,7 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 	needs.Add(needsTransport, a.client.transport.Ping)
 	a.life.then(needs.Close)
 	a.health = &health{dependencies: needs, quarantines: map[string]*middleware.Quarantine{}}
-	if err := opts.Registry.Register(a.health); err != nil {
+	if err := registry.Register(a.health); err != nil {
 		return nil, fmt.Errorf("registering metrics: %w", err)
 	}
 
@@ -143,7 +144,7 @@ func New(ctx context.Context, opts Options) (_ *App, err error) {
 			return nil, err
 		}
 	}
-	if a.alerts, err = alert.New(alert.Config(opts.Config.Alerts), a.client.letters, processName(), opts.Logger, opts.Registry); err != nil {
+	if a.alerts, err = alert.New(alert.Config(opts.Config.Alerts), a.client.letters, processName(), opts.Logger, registry); err != nil {
 		return nil, fmt.Errorf("alerts: %w", err)
 	}
 	return a, nil
@@ -178,11 +179,7 @@ func (a *App) Start(ctx context.Context) error {
 		a.background.Go(func() { a.alerts.Run(ctx) })
 	}
 	if a.relay != nil {
-		a.background.Go(func() {
-			if err := a.relay.Run(ctx); err != nil {
-				a.failed <- fmt.Errorf("relaying: %w", err)
-			}
-		})
+		a.background.Go(func() { a.relay.Run(ctx) })
 	}
 	if !a.client.opts.Guest {
 		a.background.Go(func() { a.housekeeping(ctx) })
@@ -213,21 +210,6 @@ func (a *App) Wait(ctx context.Context) error {
 // bounds the last requests of the web server; the work in flight has a grace
 // of 20 s.
 func (a *App) Stop(ctx context.Context) error { return a.life.close(ctx) }
-
-// Run is New, Start, Wait and Stop: until ctx ends.
-func Run(ctx context.Context, opts Options) error {
-	a, err := New(ctx, opts)
-	if err != nil {
-		return err
-	}
-	err = a.Start(ctx)
-	if err == nil {
-		a.client.opts.Logger.Info("answerfeed is running", "look", "http://"+a.Addr()+"/")
-		err = a.Wait(ctx)
-	}
-	a.client.opts.Logger.Info("stopping: letting what is in flight finish")
-	return errors.Join(err, a.Stop(context.WithoutCancel(ctx)))
-}
 
 // queues is the backlog as the web shows it.
 func (a *App) queues(ctx context.Context) ([]web.Queue, error) {

@@ -21,6 +21,7 @@ import (
 // verbs that publish, look, or migrate.
 type Client struct {
 	opts       Options
+	metrics    *registrations
 	db         *database.DB        // nil: not opened
 	queueDB    *database.DB        // of the SQL transport: db itself where they are one
 	transport  transport.Transport // nil: not opened
@@ -76,9 +77,11 @@ func opened(opts Options, open func(*Client) error) (*Client, error) {
 	if err := opts.complete(); err != nil {
 		return nil, err
 	}
-	c := &Client{opts: opts, memory: memory.Divide(memory.Limit(opts.Config.Memory.Bytes()))}
+	c := &Client{opts: opts, metrics: &registrations{Registry: opts.Registry}, memory: memory.Divide(memory.Limit(opts.Config.Memory.Bytes()))}
 	if err := open(c); err != nil {
-		return nil, errors.Join(err, c.Close())
+		err = errors.Join(err, c.Close())
+		c.metrics.giveBack()
+		return nil, err
 	}
 	return c, nil
 }
@@ -137,7 +140,7 @@ func (c *Client) openTransport(ctx context.Context, cfg config.Transport) (err e
 			ConnectTimeout: c.opts.within(cfg.AMQP.ConnectTimeout),
 			Name:           cfg.AMQP.Name,
 			Subscriptions:  c.opts.subscriptions(),
-			Registry:       c.opts.Registry,
+			Registry:       c.metrics,
 			Logger:         c.opts.Logger,
 		})
 		if err != nil {
@@ -225,7 +228,7 @@ func Remove(ctx context.Context, opts Options) (err error) {
 	if err := opts.complete(); err != nil {
 		return err
 	}
-	c := &Client{opts: opts, memory: memory.Divide(memory.Limit(opts.Config.Memory.Bytes()))}
+	c := &Client{opts: opts, metrics: &registrations{Registry: opts.Registry}, memory: memory.Divide(memory.Limit(opts.Config.Memory.Bytes()))}
 	defer func() { err = errors.Join(err, c.Close()) }()
 	if err := c.openTransport(ctx, opts.Config.Transport); err != nil {
 		return err

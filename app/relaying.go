@@ -13,7 +13,7 @@ import (
 // transport until ctx ends, and runs no handler. What is in flight then may
 // finish, within 10 s. Any number of relays may run, beside Apps or alone.
 func Relay(ctx context.Context, opts Options) error {
-	c, err := Open(ctx, opts)
+	c, err := begun(ctx, &opts, func() (*Client, error) { return Open(ctx, opts) })
 	if err != nil {
 		return err
 	}
@@ -23,7 +23,7 @@ func Relay(ctx context.Context, opts Options) error {
 		ctx, cancel := context.WithCancelCause(ctx)
 		var watching sync.WaitGroup
 		c.watchFiles(ctx, &watching, cancel)
-		err = r.Run(ctx)
+		r.Run(ctx)
 		if gone := context.Cause(ctx); errors.Is(gone, database.ErrFileGone) {
 			err = errors.Join(err, gone)
 		}
@@ -35,5 +35,5 @@ func Relay(ctx context.Context, opts Options) error {
 }
 
 func (c *Client) newRelay() (*relay.Relay, error) {
-	return relay.New(relay.Options{DB: c.db, Transport: c.transport, Registry: c.opts.Registry, Logger: c.opts.Logger})
+	return relay.New(relay.Options{DB: c.db, Transport: c.transport, Registry: c.metrics, Logger: c.opts.Logger})
 }

@@ -23,7 +23,7 @@ func (a *App) join(ctx context.Context) error {
 		Ended:      a.routing.groups.Ended,
 		Beaten:     a.routing.groups.Sweep,
 		Logger:     a.client.opts.Logger,
-		Registerer: a.client.opts.Registry,
+		Registerer: a.client.metrics,
 	})
 	if err != nil {
 		return err

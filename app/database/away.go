@@ -1,7 +1,10 @@
 package database
 
 import (
+	"database/sql/driver"
 	"errors"
+	"io"
+	"syscall"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -15,4 +18,15 @@ func Away(err error) bool {
 	}
 	var connect *pgconn.ConnectError
 	return errors.As(err, &connect)
+}
+
+// Cut reports that a connection to a server ended in the middle of a request:
+// the server died, or something between. The same again may well succeed.
+func Cut(err error) bool {
+	for _, e := range []error{driver.ErrBadConn, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE, ErrUnknownOutcome} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return pgconn.SafeToRetry(err)
 }

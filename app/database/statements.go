@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"time"
 )
 
 // bulkValues is the most placeholders in one statement of a bulk. Measured on
@@ -12,6 +13,10 @@ import (
 // number to find the next. Rows in one JSON array took more than twice the
 // time of 32 rows a statement.
 const bulkValues = 128
+
+// prepareWithin bounds the wait for a server that hangs while a statement is
+// prepared.
+const prepareWithin = 5 * time.Second
 
 // Statements prepares statements and keeps them, so that they are closed
 // together. After an error it prepares no more, and Err tells it.
@@ -33,7 +38,9 @@ func (s *Statements) One(query string) *sql.Stmt {
 	if s.err != nil {
 		return nil
 	}
-	stmt, err := s.pool.PrepareContext(context.Background(), s.text(query))
+	ctx, cancel := context.WithTimeout(context.Background(), prepareWithin)
+	defer cancel()
+	stmt, err := s.pool.PrepareContext(ctx, s.text(query))
 	if err != nil {
 		s.err = fmt.Errorf("preparing a statement: %w", err)
 		return nil

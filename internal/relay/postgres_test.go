@@ -38,7 +38,8 @@ func TestRelay_LateCommit(t *testing.T) {
 	s.all(k, 3001)
 }
 
-// The outbox's own database is killed while events pass.
+// The outbox's own database is away when the relay begins, and is killed while
+// events pass.
 func TestRelay_DatabaseDies(t *testing.T) {
 	t.Parallel()
 	own, err := testserver.StartPostgres(t.Context())
@@ -51,14 +52,17 @@ func TestRelay_DatabaseDies(t *testing.T) {
 	s := set(t, p)
 	k := s.listen(topic)
 	s.publish(topic, 0, 3000)
+	own.Kill()
 	s.relay(relay.Options{Lease: 3 * time.Second})
+	s.logged("the outbox cannot be used", 1)
+	require.NoError(t, own.Start(t.Context()))
 	s.arrive(k, 1)
 	own.Kill()
-	s.logged("the outbox cannot be used")
+	s.logged("the outbox cannot be used", 2)
 	require.NoError(t, own.Start(t.Context()))
 	s.publish(topic, 3000, 4000)
 	s.all(k, 4000)
-	require.Equal(t, 1, s.log.lines("the outbox cannot be used"))
-	require.Equal(t, 1, s.log.lines("the outbox can be used again"))
+	require.Equal(t, 2, s.log.lines("the outbox cannot be used"))
+	require.Equal(t, 2, s.log.lines("the outbox can be used again"))
 	require.Zero(t, s.log.lines("the transport"))
 }

@@ -45,7 +45,7 @@ func oneTooLarge(t *testing.T, server *testserver.RabbitMQ) {
 	s.relay(relay.Options{})
 	s.arrive(k, 60)
 	s.waiting(1)
-	s.logged("an event cannot be published")
+	s.logged("an event cannot be published", 1)
 	require.Zero(t, s.log.lines("events of a topic cannot be published"))
 	s.atMostTwice(k)
 	var why string
@@ -67,7 +67,7 @@ func oneQueueRefuses(t *testing.T, server *testserver.RabbitMQ) {
 	s.publish(topic, 0, 10)
 	s.publish("other", 10, 30)
 	s.relay(relay.Options{})
-	s.logged("events of a topic cannot be published")
+	s.logged("events of a topic cannot be published", 1)
 	s.publish("other", 30, 50)
 	s.arrive(other, 40)
 	s.waiting(10)

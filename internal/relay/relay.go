@@ -83,8 +83,8 @@ const (
 type Relay struct {
 	opts       Options
 	metrics    *metrics
-	statements statements
-	token      int64 // of this relay's claims
+	statements statements // prepared by the first round that can
+	token      int64      // of this relay's claims
 
 	outcomes chan outcome // never full: it holds a whole window
 	pinged   chan error
@@ -128,13 +128,10 @@ func New(opts Options) (*Relay, error) {
 }
 
 // Run moves events until ctx ends; then it claims nothing more, waits for what
-// is in flight, at most two thirds of the lease, and returns nil. It runs
-// once. An error means that it could not begin.
-func (r *Relay) Run(ctx context.Context) (err error) {
-	if r.statements, err = prepare(r.opts.DB); err != nil {
-		return fmt.Errorf("relay: %w", err)
-	}
-	defer r.statements.close()
+// is in flight, at most two thirds of the lease, and returns. It runs once. A
+// database that fails is tried again, from the first statement on.
+func (r *Relay) Run(ctx context.Context) {
+	defer func() { r.statements.close() }()
 	changes, unsubscribe := r.opts.DB.Changes()
 	defer unsubscribe()
 	defer func() {
@@ -151,7 +148,7 @@ func (r *Relay) Run(ctx context.Context) (err error) {
 				giveUp = time.Now().Add(finishWithin)
 			}
 			if len(r.settled) == 0 || time.Now().After(giveUp) {
-				return nil
+				return
 			}
 		}
 		timer.Reset(time.Until(r.next(intake)))

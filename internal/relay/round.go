@@ -25,6 +25,12 @@ type search struct {
 func (r *Relay) round(ctx context.Context, intake bool) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), roundWithin)
 	defer cancel()
+	if !r.statements.prepared() {
+		var err error
+		if r.statements, err = prepare(r.opts.DB); err != nil {
+			return err
+		}
+	}
 	start := time.Now()
 	var s search
 	if intake && r.away.IsZero() && r.room() && !start.Before(r.lookAt) {

@@ -56,9 +56,13 @@ func prepare(db *database.DB) (statements, error) {
 	return s, nil
 }
 
+func (s *statements) prepared() bool { return s.reading != nil }
+
 func (s *statements) close() {
-	s.reading.Close()
-	s.writing.Close()
+	if s.prepared() {
+		s.reading.Close()
+		s.writing.Close()
+	}
 }
 
 // claim is the statement that claims the rows of a condition with its order.

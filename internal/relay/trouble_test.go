@@ -29,7 +29,7 @@ func TestRelay_TopicWithoutQueue(t *testing.T) {
 		s.publish(topic, 0, 1000)
 		s.arrive(k, 1000)
 		s.waiting(unheard)
-		s.logged("events of a topic cannot be published")
+		s.logged("events of a topic cannot be published", 1)
 		var tried int
 		require.NoError(t, s.db.Read().QueryRowContext(t.Context(), `SELECT count(*) FROM outbox WHERE tries > 0 AND last_error LIKE '%nobody listens%'`).Scan(&tried))
 		require.Positive(t, tried)
@@ -78,12 +78,12 @@ func TestRelay_BrokerRefusesAndDies(t *testing.T) {
 	s.relay(relay.Options{})
 	s.arrive(k, 2000)
 	s.waiting(1)
-	s.logged("an event cannot be published")
+	s.logged("an event cannot be published", 1)
 	require.Zero(t, s.log.lines("transport is away"))
 
 	own.Kill()
 	s.publish(topic, 2000, 4000)
-	s.logged("the transport is away")
+	s.logged("the transport is away", 1)
 	require.NoError(t, own.Start(t.Context()))
 	s.arrive(k, 4000)
 	s.waiting(1)

@@ -91,7 +91,7 @@ func table(t *testing.T, release <-chan struct{}) map[string]row {
 		"timeout":                      {also(quick, briefly), waits, 6, 2, "exhausted", "deadline exceeded", 0},
 		"ignoring-its-context": {
 			also(retries(1, 10*time.Millisecond), briefly), func(context.Context, int) error { <-release; return nil },
-			2, 1, "exhausted", "went on 5s after its end", 5 * time.Second,
+			2, 1, "exhausted", "still ran 5s after its context ended", 5 * time.Second,
 		},
 		"transient-then-well":      {quick, until(1, transient), 2, 0, "", "", 0},
 		"well-after-a-redelivery":  {quick, until(3, transient), 4, 1, "", "", 0},

@@ -116,6 +116,12 @@ func readOnly(t testing.TB, server string, w *worker, db *sql.DB) time.Duration 
 	// Told of the queues, and of the tables if a message in work needed them:
 	// none is claimed any more.
 	require.Eventually(t, func() bool { return w.said(logReadOnly) > away }, readOnlyFor/2, 5*time.Millisecond)
+	// A transaction that began before may still commit.
+	require.Eventually(t, func() bool {
+		var before int
+		err := admin.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE xact_start < pg_conf_load_time() AND pid <> pg_backend_pid()`).Scan(&before)
+		return err == nil && before == 0
+	}, readOnlyFor/2, 5*time.Millisecond)
 	had := effectsOf(t, db)
 	<-over
 	require.Equal(t, had, effectsOf(t, db))

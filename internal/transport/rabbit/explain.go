@@ -41,3 +41,13 @@ func explainDial(err error) error {
 	}
 	return err
 }
+
+// Cut reports that a connection to the broker ended in the middle of a
+// request: the broker died or was stopped, or something between did it.
+func Cut(err error) bool {
+	switch code(err) {
+	case amqp.ConnectionForced, amqp.FrameError, amqp.ErrClosed.Code:
+		return true
+	}
+	return errors.Is(err, errBroke)
+}
