@@ -16,7 +16,7 @@ LINT_DIR     := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/answerfeed/golangci-lint-
 LINT         := $(LINT_DIR)/golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help build crashpoints test lint format fuzz bench reconnects steady saga-long answering verify verify-long clean
+.PHONY: help build crashpoints setup test test-all faults volume lint format fuzz bench reconnects steady saga-long answering verify verify-long clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,21 +27,31 @@ build: ## build the static binary bin/worker
 crashpoints: ## build bin/worker-crashpoints, which can be made to die at certain moments; for verify alone
 	CGO_ENABLED=0 $(GO) build -trimpath -tags crashpoints -o bin/worker-crashpoints ./cmd/worker
 
-test: ## run all tests with the race detector, in random order; needs Chromium (PKG=./internal/feed runs one package)
+setup: ## install, or name, what the tests need beside Go
+	@test/setup.sh
+
+test: ## run the tests that a change is judged by: unit, conformance, browser, real servers (PKG=./internal/feed runs one package)
 ifeq ($(PKG),./...)
+	@test/setup.sh
 	CGO_ENABLED=1 $(GO) test $(RACE) $$($(GO) list ./... | grep -v answerfeed/test/)
-	CGO_ENABLED=1 $(GO) test -p 1 $(RACE) $(FAULTS)
-	$(GO) test -timeout=$(TESTTIMEOUT) $(TESTFLAGS) -run '$(VOLUME)' ./test/failures
 else
 	CGO_ENABLED=1 $(GO) test $(RACE) $(PKG)
 endif
+
+test-all: test faults volume verify ## and the fault tests, the floods, and verify
+
+faults: ## run the tests that kill, cut and fill what the worker stands on
+	CGO_ENABLED=1 $(GO) test -p 1 $(RACE) $(FAULTS)
+
+volume: ## run at their whole volume the tests for which that is too much for the race detector
+	$(GO) test -timeout=$(TESTTIMEOUT) $(TESTFLAGS) -run '$(VOLUME)' ./test/failures
 
 lint: $(LINT) ## vet, formatting, linters, import rules, go.mod, shell scripts
 	$(GO) vet ./...
 	@files=$$(gofmt -l .); if [ -n "$$files" ]; then echo "not formatted; run make format:"; echo "$$files"; exit 1; fi
 	$(GO) mod tidy -diff
 	$(LINT) run ./...
-	@if command -v shellcheck >/dev/null; then shellcheck .ci/run; else echo "shellcheck is not installed; .ci/run was not checked"; fi
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/run $$(git ls-files "*.sh"); else echo "shellcheck is not installed; no shell script was checked"; fi
 
 format: $(LINT) ## format the code
 	$(LINT) fmt ./...

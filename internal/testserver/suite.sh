@@ -8,6 +8,7 @@
 set -eu
 
 # The machine's /proc, /dev and folder of temporary files, where test data is.
+# shellcheck disable=SC2016 # expanded by the shell that runs it
 enter='set -e
 mount --rbind /proc "$0/proc"; mount --rbind /dev "$0/dev"; mount --rbind /tmp "$0/tmp"
 exec chroot "$0" "$@"'

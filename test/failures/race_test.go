@@ -3,5 +3,5 @@
 package failures
 
 // share of the volume that a test takes with the race detector, under which
-// SQLite in Go is some ten times as slow; make test runs the whole without it.
+// SQLite in Go is some ten times as slow; make volume runs the whole without it.
 const share = 5
