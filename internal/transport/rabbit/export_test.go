@@ -21,3 +21,9 @@ func (t *Transport) PublishRaw(ctx context.Context, topic string, messages ...am
 	t.publisher.bring(ctx, o)
 	return o.err()
 }
+
+// PublishAt makes the next connection that publishes to the URL of that number.
+func (t *Transport) PublishAt(url int) { t.publishing.leave(t.publishing.url(), url) }
+
+// PublishesAt is the number of the URL that is published to.
+func (t *Transport) PublishesAt() int { return t.publishing.url() }

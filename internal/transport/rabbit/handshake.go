@@ -27,12 +27,16 @@ const (
 
 var errNotLetIn = errors.New("connected, and the broker had not let us in by then")
 
-// dial tries each URL once.
+// dial tries each URL once, first the one that is preferred.
 func (l *link) dial() (*amqp.Connection, net.Conn, error) {
 	var errs []error
-	for _, u := range l.cfg.URLs {
+	first := l.url()
+	for n := range l.cfg.URLs {
+		i := (first + n) % len(l.cfg.URLs)
+		u := l.cfg.URLs[i]
 		conn, raw, err := l.dialOne(u)
 		if err == nil {
+			l.prefer(i)
 			return conn, raw, nil
 		}
 		errs = append(errs, fmt.Errorf("%s: %w", host(u), explainDial(err)))

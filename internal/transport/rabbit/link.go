@@ -35,12 +35,14 @@ type link struct {
 
 	mu      sync.Mutex
 	conn    *amqp.Connection
-	raw     net.Conn      // below conn
-	since   time.Time     // when conn was made
-	blocked string        // why the broker takes no messages, or ""
-	learned sizes         // of conn
-	changed chan struct{} // closed at the next change of conn
-	last    error         // of dialling
+	raw     net.Conn         // below conn
+	since   time.Time        // when conn was made
+	blocked string           // why the broker takes no messages, or ""
+	learned sizes            // of conn
+	left    *amqp.Connection // for another URL
+	at      int              // which URL is tried first: that of conn, or a better one
+	changed chan struct{}    // closed at the next change of conn
+	last    error            // of dialling
 
 	givenUp atomic.Bool // nobody waits for the first connection any more
 
@@ -174,7 +176,7 @@ func (l *link) hold(conn *amqp.Connection, raw net.Conn) {
 	for {
 		select {
 		case err := <-closed:
-			if err != nil {
+			if err != nil && !l.wasLeft(conn) {
 				l.cfg.Logger.Warn("the connection to the broker broke", "connection", l.role, "error", err)
 			}
 			return
@@ -206,6 +208,43 @@ func (l *link) breakOff(conn *amqp.Connection) {
 		_ = l.raw.Close()
 	}
 }
+
+// leave ends a connection to one URL by force, and makes the next to another.
+func (l *link) leave(from, to int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.at != from {
+		return
+	}
+	l.at = to
+	if l.raw != nil {
+		l.left = l.conn
+		_ = l.raw.Close()
+	}
+}
+
+// wasLeft says that a connection broke because it was left.
+func (l *link) wasLeft(conn *amqp.Connection) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.left == conn
+}
+
+// url is the URL of the connection, or the one that is tried first.
+func (l *link) url() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.at
+}
+
+func (l *link) prefer(url int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.at = url
+}
+
+// host is where the connection goes.
+func (l *link) host() string { return host(l.cfg.URLs[l.url()]) }
 
 // hangUp ends a connection in order, or else by force.
 func hangUp(conn *amqp.Connection, raw net.Conn) {

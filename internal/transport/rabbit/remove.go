@@ -79,6 +79,9 @@ func (t *Transport) Remove(ctx context.Context, subs []transport.Subscription) e
 	t.mu.Lock()
 	t.subs = nil // or they were declared again
 	t.mu.Unlock()
+	if err := t.quorum.end(ctx); err != nil { // or its queue was declared again
+		return fmt.Errorf("waiting for the broker's answer: %w", err)
+	}
 	for _, s := range subs {
 		// What leads into a queue goes before it.
 		if err := t.deleteExchange(ctx, t.cfg.Prefix+s.Topic); err != nil {
@@ -87,6 +90,17 @@ func (t *Transport) Remove(ctx context.Context, subs []transport.Subscription) e
 		if err := t.deleteQueues(ctx, s); err != nil {
 			return err
 		}
+	}
+	err := t.consuming.onChannel(ctx, func(ch *amqp.Channel) error {
+		for n := range probeQueues {
+			if _, err := ch.QueueDelete(probeName(t.cfg.Prefix, n), false, false, false); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("removing the queues that the broker is asked with: %w", err)
 	}
 	return t.deleteExchange(ctx, t.cfg.Prefix+queuesExchange)
 }

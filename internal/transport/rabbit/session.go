@@ -17,6 +17,9 @@ import (
 // maxPrefetch is the most that AMQP can express.
 const maxPrefetch = 65535
 
+// openWithin bounds the wait for a broker's answers when a session begins.
+const openWithin = 10 * time.Second
+
 func (c *consumer) prefetch() int { return min(c.cfg.Window, maxPrefetch, c.narrowed) }
 
 // session is one channel's life with its deliveries. Its tags mean nothing on
@@ -82,7 +85,11 @@ func (c *consumer) begin(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("waiting for the broker: %w", err)
 	}
-	return within(ctx, func() (*session, error) { return c.beginOn(conn) }, (*session).close)
+	// A cluster that elects a queue's leader may lose the request, and then
+	// never answers it.
+	opening, stop := context.WithTimeout(ctx, openWithin)
+	defer stop()
+	return within(opening, func() (*session, error) { return c.beginOn(conn) }, (*session).close)
 }
 
 func (c *consumer) beginOn(conn *amqp.Connection) (*session, error) {

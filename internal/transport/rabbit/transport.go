@@ -42,6 +42,7 @@ type Transport struct {
 
 	consumers inflight.Set
 	movers    movers
+	quorum    quorum
 	deaths    *deaths
 	outlived  *outlived
 	closes    *closes
@@ -79,6 +80,8 @@ func New(ctx context.Context, cfg Config) (*Transport, error) {
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	t.cancel = cancel
 	t.movers.life = life
+	t.quorum.link, t.quorum.also = t.consuming, t.publishing
+	t.quorum.start(life)
 	go t.keep(life)
 	return t, nil
 }
@@ -261,9 +264,13 @@ func (t *Transport) move(ctx context.Context, c *claim, m *message.Message, queu
 	return nil
 }
 
-// Ping asks the broker to open a channel. One asks at a time, and the others
-// wait for its answer: a broker that hangs gives none for a while.
+// Ping asks the broker to open a channel, and fails when its node was last
+// seen not to serve its queues. One asks at a time, and the others wait for its
+// answer: a broker that hangs gives none for a while.
 func (t *Transport) Ping(ctx context.Context) error {
+	if err := t.quorum.err(); err != nil {
+		return err
+	}
 	if _, err := t.consuming.get(ctx); err != nil {
 		return fmt.Errorf("asking the broker: %w", err)
 	}
@@ -289,6 +296,7 @@ func (t *Transport) Close() error {
 	links.Go(t.publishing.close)
 	links.Go(t.consuming.close)
 	links.Wait()
+	t.quorum.all.Wait()
 	for _, ended := range t.publisher.ended {
 		<-ended
 	}
