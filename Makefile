@@ -82,11 +82,11 @@ answering: ## measure examples/answering into docs/answering.md, 20 minutes (CON
 
 # What was seen is in docs/reliability.md. The first run is of the binary that is shipped.
 verify: build crashpoints ## break workers, network and servers on each transport, and show that nothing is lost; within 8 min
-	bin/worker verify --own-servers --messages 100000 --kills 50 --broker-kills 3 --database-kills 5
+	bin/worker verify --own-servers --messages 100000 --kills 50 --broker-kills 3 --database-kills 5 --failovers 2
 	bin/worker-crashpoints verify --own-servers --messages 3000 --only crash-points --crash-points 2
 
 verify-long: build crashpoints ## the same, ten times as much
-	bin/worker verify --own-servers --messages 1000000 --kills 200 --stops 5 --cuts 50 --broker-kills 20 --database-kills 40
+	bin/worker verify --own-servers --messages 1000000 --kills 200 --stops 5 --cuts 50 --broker-kills 20 --database-kills 40 --failovers 10
 	bin/worker-crashpoints verify --own-servers --messages 30000 --only crash-points --crash-points 10
 
 clean: ## remove bin/

@@ -34,6 +34,7 @@ func faultFlags() []faultFlag {
 		{verify.TableRename, "table-renames", 3, "a table of the worker is renamed for a moment"},
 		{verify.BrokerKill, "broker-kills", 3, "the broker is killed"},
 		{verify.DatabaseKill, "database-kills", 5, "the database is killed"},
+		{verify.Failover, "failovers", 2, "the database is killed and a synchronous standby takes its place"},
 		{verify.DiskFull, "disk-fulls", diskFulls(), "the database's disk is full for a moment, which takes root"},
 		{verify.DeliveryLimit, "delivery-limits", 1, "a policy limits the broker's deliveries"},
 		{verify.RefusingQueue, "refusals", 1, "a handler's queue refuses messages for a moment"},

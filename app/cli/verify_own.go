@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/answerfeed/answerfeed/internal/crashpoint"
 	"github.com/answerfeed/answerfeed/internal/testserver"
 	"github.com/answerfeed/answerfeed/internal/verify"
 )
@@ -26,8 +27,9 @@ const (
 type ownServers struct {
 	dir          string // of SQLite's file
 	broker       *testserver.RabbitMQ
-	database     *testserver.Postgres
-	databaseDisk *testserver.Disk // of the database's tables
+	database     verify.Server
+	databaseDSN  string
+	databaseDisk verify.Disk      // of the database's tables
 	fileDisk     *testserver.Disk // of SQLite's file, in place of dir
 
 	stops []func() error
@@ -51,19 +53,12 @@ func (o *ownServers) start(ctx context.Context, f verifyFlags) (err error) {
 		}
 	}
 	if server {
-		if full {
-			if o.databaseDisk, err = o.mount(ctx); err != nil {
-				return err
-			}
+		start := o.startDatabase
+		if f.Times[verify.Failover] > 0 {
+			start = o.startPair
 		}
-		if o.database, err = testserver.StartPostgresOf(ctx, f.suite); err != nil {
+		if err := start(ctx, f.suite, full); err != nil {
 			return fmt.Errorf("starting PostgreSQL: %w", err)
-		}
-		o.stops = append(o.stops, o.database.Stop)
-		if full {
-			if err := o.database.OnDisk(ctx, o.databaseDisk); err != nil {
-				return err
-			}
 		}
 	}
 	if broker {
@@ -75,6 +70,59 @@ func (o *ownServers) start(ctx context.Context, f verifyFlags) (err error) {
 	}
 	return nil
 }
+
+// startDatabase starts one server, with its tables on a disk that can be full.
+func (o *ownServers) startDatabase(ctx context.Context, suite testserver.Suite, full bool) (err error) {
+	var disk *testserver.Disk
+	if full {
+		if disk, err = o.mount(ctx); err != nil {
+			return err
+		}
+		o.databaseDisk = disk
+	}
+	p, err := testserver.StartPostgresOf(ctx, suite)
+	if err != nil {
+		return err
+	}
+	o.stops = append(o.stops, p.Stop)
+	o.database, o.databaseDSN = p, p.DSN
+	if !full {
+		return nil
+	}
+	return p.OnDisk(ctx, disk)
+}
+
+// startPair starts a server with a standby, each with a disk of its own.
+func (o *ownServers) startPair(ctx context.Context, suite testserver.Suite, full bool) (err error) {
+	opts := testserver.PairOptions{Suite: suite, Asynchronous: crashpoint.Broken(crashpoint.AsynchronousStandby)}
+	if full {
+		for i := range opts.Disks {
+			if opts.Disks[i], err = o.mount(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	pair, err := testserver.StartPostgresPair(ctx, opts)
+	if err != nil {
+		return err
+	}
+	o.stops = append(o.stops, pair.Stop)
+	o.database, o.databaseDSN = pair, pair.DSN
+	if full {
+		o.databaseDisk = primaryDisk{pair, opts.Disks}
+	}
+	return nil
+}
+
+// primaryDisk is that of the primary's tables.
+type primaryDisk struct {
+	pair  *testserver.PostgresPair
+	disks [2]*testserver.Disk
+}
+
+func (d primaryDisk) Fill() error { return d.disks[d.pair.Primary()].Fill() }
+
+func (d primaryDisk) Free(ctx context.Context) error { return d.disks[d.pair.Primary()].Free(ctx) }
 
 func (o *ownServers) mount(ctx context.Context) (*testserver.Disk, error) {
 	d, err := testserver.MountDisk(ctx, diskSize)

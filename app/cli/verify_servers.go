@@ -106,8 +106,8 @@ func (c *cli) ownRuns(f verifyFlags, own *ownServers) (runs []verifyRun, err err
 			if own.databaseDisk != nil {
 				r.Disk = own.databaseDisk
 			}
-			settings["database.driver"], settings["database.dsn"] = config.DriverPostgres, own.database.DSN
-			settings["transport.kind"], settings["transport.sql.driver"], settings["transport.sql.dsn"] = config.KindSQL, config.DriverPostgres, own.database.DSN
+			settings["database.driver"], settings["database.dsn"] = config.DriverPostgres, own.databaseDSN
+			settings["transport.kind"], settings["transport.sql.driver"], settings["transport.sql.dsn"] = config.KindSQL, config.DriverPostgres, own.databaseDSN
 		}
 		if on == onRabbitMQ {
 			r.Broker, r.MessageLimit = own.broker, messageLimit
@@ -134,7 +134,7 @@ func sharedTimes(all map[verify.Fault]int, i, n, remote, remotes int, broker boo
 			if broker {
 				times[fault] = count
 			}
-		case fault == verify.Cut, fault == verify.DatabaseKill:
+		case fault == verify.Cut, fault == verify.DatabaseKill, fault == verify.Failover:
 			if remote >= 0 {
 				times[fault] = share(count, remote, remotes)
 			}

@@ -58,4 +58,7 @@ const (
 	AcknowledgeFirst = "acknowledge-first"
 	// LetterLast acknowledges a message before its dead letter is written.
 	LetterLast = "letter-last"
+	// AsynchronousStandby lets a run of verify have a standby for which no
+	// commit waits.
+	AsynchronousStandby = "asynchronous-standby"
 )

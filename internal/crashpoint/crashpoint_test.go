@@ -17,6 +17,7 @@ func TestWithoutTheTag_NothingHappens(t *testing.T) {
 		t.Setenv(crashpoint.PointVariable, string(point)+":1")
 		crashpoint.At(point) // this process goes on
 	}
+	require.False(t, crashpoint.Broken(""))
 	for mistake, call := range map[string]func(*message.Message){crashpoint.AcknowledgeFirst: crashpoint.Handling, crashpoint.LetterLast: crashpoint.Burying} {
 		t.Setenv(crashpoint.BrokenVariable, mistake)
 		m := message.NewMessage("m", nil)

@@ -16,3 +16,6 @@ func Handling(*message.Message) {}
 // Burying is called before a message becomes a dead letter, to make that
 // mistake.
 func Burying(*message.Message) {}
+
+// Broken tells that the process is to make that mistake.
+func Broken(string) bool { return false }

@@ -58,6 +58,9 @@ func Burying(m *message.Message) {
 	}
 }
 
+// Broken tells that the process is to make that mistake.
+func Broken(mistake string) bool { return broken() == mistake }
+
 // acknowledge waits until the queue has heard of it, and lets the work go on,
 // whose context would end with that.
 func acknowledge(m *message.Message) {

@@ -85,7 +85,7 @@ func (d *Disk) Unmount() error {
 // OnDisk lets the server keep tables and indexes that are made from now on on
 // the disk; its log stays where the server is.
 func (p *Postgres) OnDisk(ctx context.Context, d *Disk) error {
-	dir := filepath.Join(d.Dir, "tables")
+	dir := tablesOn(d)
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
@@ -103,5 +103,6 @@ func (p *Postgres) OnDisk(ctx context.Context, d *Disk) error {
 			return fmt.Errorf("keeping tables on a small disk: %w", err)
 		}
 	}
+	p.tables = dir
 	return nil
 }

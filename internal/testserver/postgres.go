@@ -35,6 +35,7 @@ type Postgres struct {
 	suite  Suite
 	dir    string // "" when it is not one's own
 	bin    string
+	tables string   // the folder on a disk that has them, "" = with the rest
 	keeper *process // removes dir
 	server *process
 

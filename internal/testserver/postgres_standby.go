@@ -13,7 +13,13 @@ import (
 
 // StartStandby starts a standby of the server, which follows it by streaming
 // replication until it is promoted.
-func (p *Postgres) StartStandby(ctx context.Context) (s *Postgres, err error) {
+func (p *Postgres) StartStandby(ctx context.Context) (*Postgres, error) {
+	return p.startStandby(ctx, nil)
+}
+
+// startStandby is StartStandby with the tables on a disk, which takes a server
+// that has them on one.
+func (p *Postgres) startStandby(ctx context.Context, tables *Disk) (s *Postgres, err error) {
 	port, err := FreePort()
 	if err != nil {
 		return nil, err
@@ -28,6 +34,9 @@ func (p *Postgres) StartStandby(ctx context.Context) (s *Postgres, err error) {
 	}
 	dsn.Host = "127.0.0.1:" + strconv.Itoa(port)
 	s = &Postgres{DSN: dsn.String(), Port: port, suite: p.suite, dir: dir, bin: p.bin}
+	if tables != nil {
+		s.tables = tablesOn(tables)
+	}
 	if s.keeper, err = launch(ctx, os.DevNull, nil, "/bin/sh", "-c", keeper, "keeper", dir); err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
@@ -48,6 +57,9 @@ func (p *Postgres) copyOf(ctx context.Context, primary *Postgres) error {
 	}
 	command := p.unprivileged(filepath.Join(p.bin, "pg_basebackup"), "-D", p.data(), "--dbname="+primary.DSN,
 		"--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast", "--no-sync")
+	if primary.tables != "" {
+		command = append(command, "--tablespace-mapping="+primary.tables+"="+p.tables)
+	}
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Dir = p.dir
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -6,7 +6,8 @@
 //
 //	publish    events, some twice, out of order, some by the outbox
 //	break      kill -9 and SIGSTOP of workers; connections cut by a proxy;
-//	           kill -9 of broker and database, when they are the run's own;
+//	           kill -9 of broker and database, and failover to a standby,
+//	           when they are the run's own;
 //	           death at a crash point, in a build that has them
 //	drain      until each event has come to its end
 //	requeue    the letters that were meant to be, under kills as well

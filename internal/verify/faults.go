@@ -58,7 +58,11 @@ func (r *run) step(ctx context.Context, s step, share []item, stopped *sync.Wait
 		}
 		return err
 	}
-	return r.watch(ctx, s, alive, began, published)
+	err = r.watch(ctx, s, alive, began, published)
+	if pair, ok := r.Database.(Pair); ok && s.fault == Failover && err == nil {
+		err = pair.Renew(ctx) // so that it can come again
+	}
+	return err
 }
 
 // do does the fault. alive tells when its consequence is over; nil = there is

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -178,17 +179,33 @@ func (p *place) proxy(t Target) error {
 		if cfg.TLSConfig != nil && !cfg.TLSConfig.InsecureSkipVerify {
 			continue // the certificate is for the host that a proxy is not
 		}
-		network, address := pgconn.NetworkAddress(cfg.Host, cfg.Port)
+		hosts, err := p.proxyHosts(cfg, servers)
+		if err != nil {
+			return err
+		}
+		p.proxied[key] = reroute(dsn, cfg, hosts)
+	}
+	return nil
+}
+
+// proxyHosts puts a proxy before each host of a DSN, in their order. servers
+// are those that have one, by address.
+func (p *place) proxyHosts(cfg *pgx.ConnConfig, servers map[string]*Proxy) (hosts []*Proxy, err error) {
+	all := []*pgconn.FallbackConfig{{Host: cfg.Host, Port: cfg.Port}}
+	for _, at := range append(all, cfg.Fallbacks...) {
+		network, address := pgconn.NetworkAddress(at.Host, at.Port)
 		between := servers[address]
 		if between == nil {
 			if between, err = p.between(network, address); err != nil {
-				return err
+				return nil, err
 			}
 			servers[address] = between
 		}
-		p.proxied[key] = reroute(dsn, cfg, between)
+		if !slices.Contains(hosts, between) { // with and without TLS a host is there twice
+			hosts = append(hosts, between)
+		}
 	}
-	return nil
+	return hosts, nil
 }
 
 func (p *place) between(network, address string) (*Proxy, error) {
@@ -226,15 +243,19 @@ func (p *place) proxyBroker(t Target) error {
 	return nil
 }
 
-// reroute leads a DSN to a proxy, with the password that was found for the
+// reroute leads a DSN to proxies, with the password that was found for the
 // server.
-func reroute(dsn string, cfg *pgx.ConnConfig, to *Proxy) string {
-	parameters := map[string]string{"host": "127.0.0.1", "port": strconv.Itoa(to.Port())}
+func reroute(dsn string, cfg *pgx.ConnConfig, to []*Proxy) string {
+	var addresses, hosts, ports []string
+	for _, proxy := range to {
+		addresses, hosts, ports = append(addresses, proxy.Addr()), append(hosts, "127.0.0.1"), append(ports, strconv.Itoa(proxy.Port()))
+	}
+	parameters := map[string]string{"host": strings.Join(hosts, ","), "port": strings.Join(ports, ",")}
 	if u, err := url.Parse(dsn); err == nil && strings.HasPrefix(u.Scheme, "postgres") {
 		q := u.Query()
 		q.Del("host")
 		q.Del("port")
-		u.RawQuery, u.Host, u.User = q.Encode(), to.Addr(), url.UserPassword(cfg.User, cfg.Password)
+		u.RawQuery, u.Host, u.User = q.Encode(), strings.Join(addresses, ","), url.UserPassword(cfg.User, cfg.Password)
 		return u.String()
 	}
 	if cfg.Password != "" {

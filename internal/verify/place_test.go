@@ -25,12 +25,35 @@ func TestReroute_LeadsToTheProxyAsTheSameUser(t *testing.T) {
 			before, err := pgx.ParseConfig(extend(dsn, map[string]string{"search_path": "verify_x"}))
 			require.NoError(t, err)
 			require.Equal(t, "db.example", before.Host)
-			after, err := pgx.ParseConfig(reroute(before.ConnString(), before, proxy))
+			after, err := pgx.ParseConfig(reroute(before.ConnString(), before, []*Proxy{proxy}))
 			require.NoError(t, err)
 			require.Equal(t, "127.0.0.1:"+strconv.Itoa(proxy.Port()), after.Host+":"+strconv.Itoa(int(after.Port)))
 			require.Equal(t, []string{"ann", "s/cret", "site"}, []string{after.User, after.Password, after.Database})
 			require.Equal(t, "verify_x", after.RuntimeParams["search_path"])
 			require.Equal(t, before.RuntimeParams, after.RuntimeParams)
+		})
+	}
+}
+
+func TestReroute_LeadsEachHostToItsProxy(t *testing.T) {
+	for name, dsn := range map[string]string{
+		"URL":   "postgres://ann:secret@one.example:5433,two.example:5434/site?sslmode=disable&target_session_attrs=read-write",
+		"pairs": "host=one.example,two.example port=5433,5434 user=ann password=secret dbname=site sslmode=disable target_session_attrs=read-write",
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &place{}
+			defer func() { require.NoError(t, p.putAway(t.Context())) }()
+			before, err := pgx.ParseConfig(dsn)
+			require.NoError(t, err)
+			hosts, err := p.proxyHosts(before, map[string]*Proxy{})
+			require.NoError(t, err)
+			require.Len(t, hosts, 2)
+			after, err := pgx.ParseConfig(reroute(dsn, before, hosts))
+			require.NoError(t, err)
+			require.Len(t, after.Fallbacks, 1)
+			require.Equal(t, []string{"127.0.0.1", "127.0.0.1"}, []string{after.Host, after.Fallbacks[0].Host})
+			require.Equal(t, []int{hosts[0].Port(), hosts[1].Port()}, []int{int(after.Port), int(after.Fallbacks[0].Port)})
+			require.NotNil(t, after.ValidateConnect, "only one that can be written is meant")
 		})
 	}
 }

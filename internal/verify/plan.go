@@ -24,13 +24,14 @@ const (
 	RefusingQueue  Fault = "refusing queue"
 	LargeMessage   Fault = "large message"
 	ClosedByBroker Fault = "close by broker"
+	Failover       Fault = "failover"
 )
 
 // Faults are all of them, in the order in which they are planned.
 func Faults() []Fault {
 	return []Fault{
 		WorkerKill, WorkerStop, Cut, BrokerKill, DatabaseKill, CrashPoint,
-		TableRename, DiskFull, DeliveryLimit, RefusingQueue, LargeMessage, ClosedByBroker,
+		TableRename, DiskFull, DeliveryLimit, RefusingQueue, LargeMessage, ClosedByBroker, Failover,
 	}
 }
 
@@ -42,6 +43,7 @@ const (
 	NeedsBroker   Need = "a broker"
 	NeedsDatabase Need = "a database"
 	NeedsDisk     Need = "a disk"
+	NeedsStandby  Need = "a database with a standby"
 )
 
 // Needs is what the fault takes.
@@ -53,6 +55,8 @@ func (f Fault) Needs() Need {
 		return NeedsDatabase
 	case DiskFull:
 		return NeedsDisk
+	case Failover:
+		return NeedsStandby
 	}
 	return ""
 }

@@ -18,6 +18,8 @@ import (
 const (
 	// troubleLasts is how long a trouble stays that the run makes and undoes.
 	troubleLasts = 1500 * time.Millisecond
+	// failoverLasts is how long events are published around a failover.
+	failoverLasts = time.Second
 	// undoWithin bounds the undoing of one.
 	undoWithin = 30 * time.Second
 	// policy is the name of the policies that the run applies.
@@ -35,6 +37,8 @@ func (f Fault) lasts() time.Duration {
 		return troubleLasts
 	case DeliveryLimit:
 		return 2 * troubleLasts
+	case Failover:
+		return failoverLasts
 	}
 	return 0
 }
@@ -51,6 +55,10 @@ func (r *run) trouble(ctx context.Context, s step) error {
 		return r.while(ctx, r.limitDeliveries, r.clearPolicy)
 	case RefusingQueue:
 		return r.while(ctx, r.policy(r.queueName()+"$", `{"max-length":1,"overflow":"reject-publish"}`), r.clearPolicy)
+	case Failover:
+		if pair, ok := r.Database.(Pair); ok {
+			return pair.FailOver(ctx)
+		}
 	case LargeMessage:
 		return r.publishLarge(ctx)
 	case ClosedByBroker:

@@ -46,6 +46,16 @@ type Broker interface {
 	Ctl(ctx context.Context, args ...string) (string, error)
 }
 
+// Pair is a primary and its standby; as a [Server] it is the primary.
+type Pair interface {
+	Server
+	// FailOver kills the primary and makes one of the standby, and returns when
+	// that can be written.
+	FailOver(ctx context.Context) error
+	// Renew makes a new standby.
+	Renew(ctx context.Context) error
+}
+
 // Disk is a small one with the data of the run on it.
 type Disk interface {
 	// Fill takes all the room that is left; Free gives it back. Free also
@@ -121,6 +131,9 @@ func (o *Options) has(need Need) bool {
 		return o.Database != nil
 	case NeedsDisk:
 		return o.Disk != nil
+	case NeedsStandby:
+		_, ok := o.Database.(Pair)
+		return ok
 	}
 	return true
 }

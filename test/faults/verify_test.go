@@ -94,6 +94,21 @@ func TestVerify_CatchesABrokenWorker(t *testing.T) {
 	})
 }
 
+// A standby for which no commit waits does not have all that was confirmed, and
+// that is found out; one for which commits wait has it.
+func TestVerify_CatchesAnAsynchronousStandby(t *testing.T) {
+	file, err := crashing()
+	require.NoError(t, err)
+	args := []string{"--own-servers", "--on", "postgres", "--messages", "1000", "--only", "failovers", "--failovers", "1"}
+	code, v := onSQLite(t).verify(t, file, []string{crashpoint.BrokenVariable + "=" + crashpoint.AsynchronousStandby}, args...)
+	require.Equal(t, 1, code)
+	require.Positive(t, v.Runs[0].Lost)
+	code, v = onSQLite(t).verify(t, file, nil, args...)
+	require.Zero(t, code)
+	require.Equal(t, 1, v.Runs[0].Recovery["failover"].Times)
+	require.Zero(t, v.Runs[0].Lost+v.Runs[0].Doubled+v.Runs[0].Unexpected)
+}
+
 // A run that is interrupted says so and leaves nothing behind.
 func TestVerify_Interrupted(t *testing.T) {
 	onEach(t, func(t *testing.T, p place) {
