@@ -12,23 +12,42 @@ import (
 
 	"github.com/answerfeed/answerfeed/app"
 	"github.com/answerfeed/answerfeed/app/database"
+	"github.com/answerfeed/answerfeed/config"
 	"github.com/answerfeed/answerfeed/handlers"
 	"github.com/answerfeed/answerfeed/internal/testserver"
 )
 
+// The tables' disk is full while answers and letters wait in their queues.
 func TestTrouble_SQLiteDiskFull(t *testing.T) {
+	t.Run("queues in SQLite", func(t *testing.T) {
+		sqliteDiskFull(t, map[string]any{"transport.sql.dsn": filepath.Join(t.TempDir(), "queues.db")})
+	})
+	for _, suite := range testserver.Suites() {
+		t.Run("queues on RabbitMQ, "+suite.String(), func(t *testing.T) {
+			broker, err := testserver.StartRabbitMQWith(t.Context(), testserver.RabbitMQOptions{Suite: suite})
+			require.NoError(t, err)
+			t.Cleanup(func() { require.NoError(t, broker.Stop()) })
+			sqliteDiskFull(t, map[string]any{"transport.kind": config.KindAMQP, "transport.amqp.url": broker.URL})
+		})
+	}
+}
+
+func sqliteDiskFull(t *testing.T, queues map[string]any) {
+	t.Helper()
 	disk := t.TempDir()
 	smallDisk(t, disk, 6<<20, os.Getuid(), os.Getgid())
-	s := onDatabase(t, database.SQLite, filepath.Join(disk, "test.db"))
+	s := onQueues(t, queues, database.SQLite, filepath.Join(disk, "test.db"))
 	s.answers(20)
 	s.done("feed", patience)
 	free := fill(t, disk)
 	s.answers(200)
 	s.away("database")
+	const letters = 10
+	s.malformed(letters)
 	s.lasts("database")
 	free()
-	s.done("feed", over)
-	s.done("leaderboard", over)
+	s.ended("feed", 2*over, letters)
+	s.ended("leaderboard", 2*over, letters)
 	s.told("database")
 }
 
