@@ -186,6 +186,7 @@ func (c *consumer) serve(ctx context.Context, s *session) (drained bool) {
 			if !open || d.Acknowledger == nil { // broken, or cancelled by the broker
 				return false
 			}
+			c.t.quorum.delivered()
 			if !c.receive(s, d) {
 				return false
 			}

@@ -31,3 +31,22 @@ func TestProbe_UserWithoutTheRight(t *testing.T) {
 	require.NoError(t, r.Publisher().Publish(topic, message.NewMessage("m", nil)))
 	require.Equal(t, "m", next(t, messages).UUID)
 }
+
+// A worker to which messages are delivered asks nothing; when they end, it does.
+func TestProbe_NotWhileMessagesCome(t *testing.T) {
+	server := rough.get(t)
+	p := prefix()
+	r := migrated(t, settings(server.URL, p, noSettings))
+	messages := consume(t, r, 10)
+	asked := func() bool {
+		out, err := server.Ctl(t.Context(), "list_queues", "name", "-q")
+		require.NoError(t, err)
+		return strings.Contains(out, p+"answerfeed.probe")
+	}
+	for end := time.Now().Add(6 * time.Second); time.Now().Before(end); {
+		require.NoError(t, r.Publisher().Publish(topic, message.NewMessage("m", nil)))
+		next(t, messages).Ack()
+	}
+	require.False(t, asked())
+	require.Eventually(t, asked, patience, 100*time.Millisecond)
+}

@@ -28,11 +28,17 @@ const (
 // cannot take from a queue, even an empty one, since that is agreed upon by a
 // majority: basic.get has no answer there on RabbitMQ 4.0 and 4.3.
 //
+// When the node of a queue's leader dies, the broker closes the connection of
+// whoever asks at that moment (541, on 4.0 and 4.3). So a worker asks only when
+// nothing was delivered for a while: a delivery tells as much, and where there
+// is none, little is in flight.
+//
 // Such a node is left for another of the URLs as soon as that one answers
 // better, and not before.
 type quorum struct {
 	link   *link        // which is asked
 	also   *link        // which goes where link goes
+	heard  atomic.Bool  // a message was delivered since the last question
 	names  atomic.Int64 // which of the queues to ask with
 	barred atomic.Bool  // the user may not ask
 	all    sync.WaitGroup
@@ -75,12 +81,23 @@ func (q *quorum) set(err error) (changed bool) {
 func (q *quorum) watch(ctx context.Context) {
 	for {
 		sleep(ctx, askEvery)
+		if q.heard.Swap(false) && q.err() == nil {
+			q.bringAlong(ctx)
+			continue
+		}
 		conn, err := q.link.get(ctx)
 		if err != nil {
 			return
 		}
 		q.await(ctx, conn, q.ask(conn))
 		q.bringAlong(ctx)
+	}
+}
+
+// delivered notes that the node serves a queue.
+func (q *quorum) delivered() {
+	if !q.heard.Load() {
+		q.heard.Store(true)
 	}
 }
 

@@ -91,6 +91,9 @@ func (t *Transport) Remove(ctx context.Context, subs []transport.Subscription) e
 			return err
 		}
 	}
+	if t.quorum.barred.Load() { // then there is none
+		return t.deleteExchange(ctx, t.cfg.Prefix+queuesExchange)
+	}
 	err := t.consuming.onChannel(ctx, func(ch *amqp.Channel) error {
 		for n := range probeQueues {
 			if _, err := ch.QueueDelete(probeName(t.cfg.Prefix, n), false, false, false); err != nil {
