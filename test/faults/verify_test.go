@@ -39,7 +39,9 @@ type verified struct {
 func (p place) verify(t *testing.T, binary string, env []string, args ...string) (code int, v verified) {
 	t.Helper()
 	cmd := p.inside(exec.CommandContext(t.Context(), binary, append([]string{"verify", "-o", "json", "--seed", "1"}, args...)...))
-	cmd.Env = append(append(cmd.Env, "TMPDIR="+t.TempDir()), env...) // where logs stay when it fails
+	logs := t.TempDir()                                     // stay there when it fails
+	require.NoError(t, os.Chmod(filepath.Dir(logs), 0o755)) // for the user that PostgreSQL runs as
+	cmd.Env = append(append(cmd.Env, "TMPDIR="+logs), env...)
 	out, err := cmd.Output()
 	var failed *exec.ExitError
 	if err != nil {
