@@ -1,6 +1,7 @@
 package rabbit
 
 import (
+	"context"
 	"fmt"
 	"sync/atomic"
 
@@ -22,17 +23,17 @@ type question struct {
 	answer chan error  // has room for it
 }
 
-func (q *quorum) ask(conn *amqp.Connection) *question {
+func (q *quorum) ask(ctx context.Context, conn *amqp.Connection) *question {
 	s := &question{answer: make(chan error, 1)}
-	q.all.Go(func() { s.answer <- q.get(conn, s) })
+	q.all.Go(func() { s.answer <- q.get(ctx, conn, s) })
 	return s
 }
 
 // get takes from the probe queue, which is declared where it is missing. What
 // anybody has put there goes back. Where the user may not ask, the broker logs
 // each question, so nothing is asked any more, and a node is believed that
-// opens a channel.
-func (q *quorum) get(conn *amqp.Connection, s *question) error {
+// opens a channel. Nothing is declared once ctx has ended.
+func (q *quorum) get(ctx context.Context, conn *amqp.Connection, s *question) error {
 	name := probeName(q.link.cfg.Prefix, int(q.names.Load()))
 	on := func(do func(*amqp.Channel) error) error {
 		ch, err := conn.Channel()
@@ -51,7 +52,7 @@ func (q *quorum) get(conn *amqp.Connection, s *question) error {
 		return err
 	}
 	err := on(take)
-	if code(err) == amqp.NotFound {
+	if code(err) == amqp.NotFound && ctx.Err() == nil {
 		err = on(func(ch *amqp.Channel) error {
 			_, err := ch.QueueDeclare(name, true, false, false, false, amqp.Table{"x-queue-type": "quorum"})
 			return err

@@ -7,6 +7,8 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/stretchr/testify/require"
+
+	"github.com/answerfeed/answerfeed/internal/transport"
 )
 
 // A user who has no right on the queue that the node is asked with hears of it
@@ -49,4 +51,23 @@ func TestProbe_NotWhileMessagesCome(t *testing.T) {
 	}
 	require.False(t, asked())
 	require.Eventually(t, asked, patience, 100*time.Millisecond)
+}
+
+// A transport that has removed its queues asks nothing more.
+func TestProbe_EndsWithItsQueues(t *testing.T) {
+	server := rough.get(t)
+	p := prefix()
+	r := migrated(t, settings(server.URL, p, noSettings))
+	channels := func() int {
+		out, err := server.Ctl(t.Context(), "list_channels", "connection", "-q")
+		require.NoError(t, err)
+		return strings.Count(out, "\n")
+	}
+	before := channels()
+	require.NoError(t, r.Remove(t.Context(), []transport.Subscription{subscription()}))
+	waitFor(t, 3*time.Second)
+	require.LessOrEqual(t, channels(), before+1)
+	out, err := server.Ctl(t.Context(), "list_queues", "name", "-q")
+	require.NoError(t, err)
+	require.NotContains(t, out, p)
 }

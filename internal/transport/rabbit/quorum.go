@@ -48,11 +48,13 @@ type quorum struct {
 	lost error
 }
 
-// end stops watching, and waits for what was asked.
-func (q *quorum) end(ctx context.Context) error {
+// end stops watching, and waits for the answers that come in time. Nothing
+// declares the probe queue after that.
+func (q *quorum) end(ctx context.Context) {
 	q.stop()
-	_, err := within(ctx, func() (struct{}, error) { q.all.Wait(); return struct{}{}, nil }, func(struct{}) {})
-	return err
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	_, _ = within(ctx, func() (struct{}, error) { q.all.Wait(); return struct{}{}, nil }, func(struct{}) {})
 }
 
 // start watches until life ends, or end is called.
@@ -79,8 +81,7 @@ func (q *quorum) set(err error) (changed bool) {
 
 // watch asks until ctx ends.
 func (q *quorum) watch(ctx context.Context) {
-	for {
-		sleep(ctx, askEvery)
+	for sleep(ctx, askEvery); ctx.Err() == nil; sleep(ctx, askEvery) {
 		if q.heard.Swap(false) && q.err() == nil {
 			q.bringAlong(ctx)
 			continue
@@ -89,7 +90,7 @@ func (q *quorum) watch(ctx context.Context) {
 		if err != nil {
 			return
 		}
-		q.await(ctx, conn, q.ask(conn))
+		q.await(ctx, conn, q.ask(ctx, conn))
 		q.bringAlong(ctx)
 	}
 }
@@ -115,7 +116,7 @@ func (q *quorum) bringAlong(ctx context.Context) {
 		return
 	}
 	select {
-	case err = <-q.ask(conn).answer:
+	case err = <-q.ask(ctx, conn).answer:
 	case <-asking.Done():
 		err = fmt.Errorf("no answer within %s", askWithin)
 	}
@@ -212,7 +213,7 @@ func (q *quorum) better(ctx context.Context, conn *amqp.Connection, at int, open
 	urls := q.link.cfg.URLs
 	found := make(chan candidate, len(urls))
 	judge := func(i int, conn *amqp.Connection) {
-		s := q.ask(conn)
+		s := q.ask(ctx, conn)
 		c := candidate{to: i}
 		select {
 		case err := <-s.answer:
