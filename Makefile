@@ -9,7 +9,7 @@ RACE          = -race -shuffle=on -timeout=$(TESTTIMEOUT) $(TESTFLAGS)
 # Those that break things, and take the machine for themselves.
 FAULTS       := ./test/failures ./test/faults
 # Those whose whole volume is too much for the race detector.
-VOLUME       := ^(TestFlood|TestFlood_OnSchedule|TestRedeliveriesHoldNoPlace)$$
+VOLUME       := ^(TestFlood|TestFlood_OnSchedule|TestRedeliveriesHoldNoPlace|TestRequeue_Killed|TestManyWorkers)$$
 CHART        ?= docs/answering.png
 LINT_VERSION := v2.15.0
 LINT_DIR     := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/answerfeed/golangci-lint-$(LINT_VERSION)
@@ -44,7 +44,7 @@ faults: ## run the tests that kill, cut and fill what the worker stands on
 	CGO_ENABLED=1 $(GO) test -p 1 $(RACE) $(FAULTS)
 
 volume: ## run at their whole volume the tests for which that is too much for the race detector
-	$(GO) test -timeout=$(TESTTIMEOUT) $(TESTFLAGS) -run '$(VOLUME)' ./test/failures
+	$(GO) test -timeout=$(TESTTIMEOUT) $(TESTFLAGS) -run '$(VOLUME)' ./test/failures ./internal/deadletter ./internal/feed ./internal/leaderboard
 
 lint: $(LINT) ## vet, formatting, linters, import rules, go.mod, shell scripts
 	$(GO) vet ./...

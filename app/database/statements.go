@@ -40,7 +40,7 @@ func (s *Statements) One(query string) *sql.Stmt {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), prepareWithin)
 	defer cancel()
-	stmt, err := s.pool.PrepareContext(ctx, s.text(query))
+	stmt, err := s.pool.PrepareContext(ctx, s.text(query)) //nolint:sqlclosecheck // Close closes all
 	if err != nil {
 		s.err = fmt.Errorf("preparing a statement: %w", err)
 		return nil

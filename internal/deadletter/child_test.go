@@ -22,6 +22,7 @@ import (
 	"github.com/answerfeed/answerfeed/app/database"
 	"github.com/answerfeed/answerfeed/app/event"
 	"github.com/answerfeed/answerfeed/internal/deadletter"
+	"github.com/answerfeed/answerfeed/internal/testkit"
 	"github.com/answerfeed/answerfeed/internal/transport/sqlqueue"
 )
 
@@ -70,7 +71,7 @@ func complain(err error) int {
 // is lost, and none takes effect twice.
 func TestRequeue_Killed(t *testing.T) {
 	onEach(t, func(t *testing.T, driver string) {
-		const letters, kills = 10_000, 20
+		const letters, kills = 10_000 / testkit.Share, 20 / testkit.Share
 		cfg := place(t, driver)
 		db := openAt(t, cfg)
 		queuePath := filepath.Join(t.TempDir(), "queue.db")

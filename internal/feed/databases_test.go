@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/answerfeed/answerfeed/app/event"
+	"github.com/answerfeed/answerfeed/internal/testkit"
 )
 
 // Texts in the order of their bytes, of which a language would make another.
@@ -78,7 +79,7 @@ func TestManyWorkers(t *testing.T) {
 					stores = append(stores, newStore(t, openAt(t, cfg)))
 				}
 				random := rand.New(rand.NewPCG(7, uint64(workers)))
-				events := crowd(t, random, 6000)
+				events := crowd(t, random, 6000/testkit.Share)
 				for _, s := range stores {
 					own := slices.Clone(events)
 					random.Shuffle(len(own), func(i, j int) { own[i], own[j] = own[j], own[i] })

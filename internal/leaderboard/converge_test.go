@@ -15,6 +15,7 @@ import (
 
 	"github.com/answerfeed/answerfeed/app/database"
 	"github.com/answerfeed/answerfeed/app/event"
+	"github.com/answerfeed/answerfeed/internal/testkit"
 )
 
 // Few ids, times and authors, so that events meet.
@@ -165,7 +166,7 @@ func TestManyWorkers(t *testing.T) {
 				cfg := place(t, driver)
 				random := rand.New(rand.NewPCG(7, uint64(workers)))
 				var events []happening
-				for i := range 6000 {
+				for i := range 6000 / testkit.Share {
 					question, id := fmt.Sprint("q", random.IntN(50)), fmt.Sprint("a", random.IntN(40))
 					if random.IntN(20) == 0 {
 						events = append(events, gone(question, id))

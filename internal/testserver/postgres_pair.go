@@ -60,7 +60,8 @@ func StartPostgresPair(ctx context.Context, opts PairOptions) (p *PostgresPair, 
 	}
 	p.DSN = fmt.Sprintf("postgres://postgres:test@127.0.0.1:%d,127.0.0.1:%d/postgres?sslmode=disable&target_session_attrs=read-write",
 		p.nodes[0].Port, p.nodes[1].Port)
-	return p, p.follow(ctx)
+	err = p.follow(ctx)
+	return p, err
 }
 
 // Primary is the one of the two that can be written: 0 or 1.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/answerfeed/answerfeed/app/failure"
 	"github.com/answerfeed/answerfeed/handlers"
+	"github.com/answerfeed/answerfeed/internal/testkit"
 )
 
 func pad(i int) string { return fmt.Sprintf("%06d", i) }
@@ -37,7 +38,7 @@ func picky(handled *atomic.Int64) handlers.Handler {
 // and by what the broker sent.
 func TestFlood(t *testing.T) {
 	t.Parallel()
-	const n = 50_000 / share
+	const n = 50_000 / testkit.Share
 	onEach(t, func(t *testing.T, p place) {
 		var handled atomic.Int64
 		all := []handlers.Handler{picky(&handled)}
@@ -65,7 +66,7 @@ func TestFlood(t *testing.T) {
 // up: so often is it delivered, and not once more.
 func TestFlood_OnSchedule(t *testing.T) {
 	t.Parallel()
-	const n, redeliveries = 10_000 / share, 2
+	const n, redeliveries = 10_000 / testkit.Share, 2
 	onEach(t, func(t *testing.T, p place) {
 		var handled atomic.Int64
 		all := []handlers.Handler{picky(&handled)}
@@ -92,7 +93,7 @@ func TestFlood_OnSchedule(t *testing.T) {
 // of 100.
 func TestRedeliveriesHoldNoPlace(t *testing.T) {
 	t.Parallel()
-	const waiting, healthy = 10_000 / share, 10_000 / share
+	const waiting, healthy = 10_000 / testkit.Share, 10_000 / testkit.Share
 	onEach(t, func(t *testing.T, p place) {
 		var handled atomic.Int64
 		all := []handlers.Handler{picky(&handled)}
