@@ -184,11 +184,11 @@ func TestSequences(t *testing.T) {
 				page = strings.Replace(page, begin+old, begin+want, 1)
 				return
 			}
-			require.Equal(t, want, old, "run `go test ./docs -update`")
+			require.Equal(t, want, old, "run `go test ./test/docs -update`")
 		})
 	}
 	if *update {
-		require.NoError(t, os.WriteFile("sequences.md", []byte(page), 0o600))
+		require.NoError(t, os.WriteFile("../../docs/sequences.md", []byte(page), 0o600))
 	}
 }
 

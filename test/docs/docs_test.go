@@ -27,7 +27,7 @@ import (
 // read returns the text of a file of the repository, by its path from the top.
 func read(t *testing.T, path string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", path))
+	text, err := os.ReadFile(filepath.Join("..", "..", path))
 	require.NoError(t, err)
 	return string(text)
 }
@@ -37,10 +37,10 @@ func documents(t *testing.T) []string {
 	t.Helper()
 	var paths []string
 	for _, pattern := range []string{"*.md", "docs/*.md", "examples/*/*.md"} {
-		found, err := filepath.Glob(filepath.Join("..", pattern))
+		found, err := filepath.Glob(filepath.Join("..", "..", pattern))
 		require.NoError(t, err)
 		for _, f := range found {
-			paths = append(paths, strings.TrimPrefix(filepath.ToSlash(f), "../"))
+			paths = append(paths, strings.TrimPrefix(filepath.ToSlash(f), "../../"))
 		}
 	}
 	require.Greater(t, len(paths), 5)
@@ -206,7 +206,7 @@ func commands(document string) (found []string) {
 
 func TestCommands_Exist(t *testing.T) {
 	worker := filepath.Join(t.TempDir(), "worker")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", worker, "../cmd/worker").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", worker, "../../cmd/worker").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	makefile := read(t, "Makefile")
 
@@ -236,7 +236,7 @@ func TestLinks_LeadSomewhere(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#:]+)(#[^)]*)?\)`)
 	for _, path := range documents(t) {
 		for _, target := range link.FindAllStringSubmatch(read(t, path), -1) {
-			require.FileExists(t, filepath.Join("..", filepath.Dir(path), target[1]), "a link in %s", path)
+			require.FileExists(t, filepath.Join("..", "..", filepath.Dir(path), target[1]), "a link in %s", path)
 		}
 	}
 }
