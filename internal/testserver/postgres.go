@@ -84,7 +84,10 @@ func StartPostgresOf(ctx context.Context, suite Suite, lines ...string) (p *Post
 	if p.keeper, err = launch(ctx, os.DevNull, nil, "/bin/sh", "-c", keeper, "keeper", dir); err != nil {
 		return nil, errors.Join(err, p.Stop())
 	}
-	if err := errors.Join(p.initialise(ctx, lines), p.Start(ctx)); err != nil {
+	if err := p.initialise(ctx, lines); err != nil {
+		return nil, errors.Join(err, p.Stop())
+	}
+	if err := p.Start(ctx); err != nil {
 		return nil, errors.Join(err, p.Stop())
 	}
 	return p, nil

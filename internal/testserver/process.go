@@ -10,10 +10,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -75,14 +77,21 @@ func (p *process) kill() {
 	<-p.done
 }
 
-// FreePort returns a loopback port that nobody listens on.
+// FreePort returns a loopback port that nobody listens on. It is below those
+// that Linux gives to connections and to listeners that name none (from 32768
+// on), of which any may be gone before a server has started.
 func FreePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+	const first, count, tries = 16_000, 16_000, 100
+	var last error
+	for range tries {
+		port := first + rand.IntN(count)
+		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
+		if err == nil {
+			return port, l.Close()
+		}
+		last = err
 	}
-	port := l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // it is TCP
-	return port, l.Close()
+	return 0, fmt.Errorf("looking for a free port: %w", last)
 }
 
 // Missing names the Debian packages that are not installed: PostgreSQL's, and

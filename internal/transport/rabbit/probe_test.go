@@ -37,20 +37,30 @@ func TestProbe_UserWithoutTheRight(t *testing.T) {
 // A worker to which messages are delivered asks nothing; when they end, it does.
 func TestProbe_NotWhileMessagesCome(t *testing.T) {
 	server := rough.get(t)
-	p := prefix()
-	r := migrated(t, settings(server.URL, p, noSettings))
-	messages := consume(t, r, 10)
-	asked := func() bool {
+	asked := func(p string) bool {
 		out, err := server.Ctl(t.Context(), "list_queues", "name", "-q")
 		require.NoError(t, err)
 		return strings.Contains(out, p+"answerfeed.probe")
 	}
-	for end := time.Now().Add(6 * time.Second); time.Now().Before(end); {
-		require.NoError(t, r.Publisher().Publish(topic, message.NewMessage("m", nil)))
-		next(t, messages).Ack()
+	const rounds = 5
+	for range rounds {
+		p, begun := prefix(), time.Now()
+		r := migrated(t, settings(server.URL, p, noSettings))
+		messages := consume(t, r, 10)
+		longest, last := time.Duration(0), begun
+		for time.Since(begun) < 6*time.Second {
+			require.NoError(t, r.Publisher().Publish(topic, message.NewMessage("m", nil)))
+			next(t, messages).Ack()
+			longest, last = max(longest, time.Since(last)), time.Now()
+		}
+		if longest > 1900*time.Millisecond { // the machine has too much to do: nothing came for as long as takes a question
+			continue
+		}
+		require.False(t, asked(p))
+		require.Eventually(t, func() bool { return asked(p) }, patience, 100*time.Millisecond)
+		return
 	}
-	require.False(t, asked())
-	require.Eventually(t, asked, patience, 100*time.Millisecond)
+	require.Fail(t, "messages never came all the time")
 }
 
 // A transport that has removed its queues asks nothing more.

@@ -93,6 +93,7 @@ func (b *broker) manage(t *testing.T, method, path string, body any) {
 	require.NoError(t, err)
 	request, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), method, b.management+"/api"+path, bytes.NewReader(data))
 	require.NoError(t, err)
+	request.Header.Set("Idempotency-Key", path) // so that it is sent again when the server has closed an idle connection
 	response, err := http.DefaultClient.Do(request)
 	require.NoError(t, err)
 	text, err := io.ReadAll(response.Body)
