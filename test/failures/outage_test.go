@@ -62,6 +62,8 @@ func TestDatabaseAway(t *testing.T) {
 
 			n := load.stop()
 			eventually(t, "all take effect", func() bool { return ask[int](t, db, `SELECT count(*) FROM effects`) >= n })
+			// What the kill left unconfirmed was published twice.
+			eventually(t, "the copies are settled", func() bool { return left(t, client) == 0 })
 			require.True(t, w.ready(t)["database"].Available)
 			require.Equal(t, 1, w.gauge(t, "answerfeed_dependency_available", "database"))
 			w.stop(t)

@@ -167,9 +167,16 @@ const countLetters = `SELECT count(*) FROM dead_letters`
 // left in its queues.
 func requireEmpty(t testing.TB, client *app.Client) {
 	t.Helper()
+	require.Zero(t, left(t, client), "left in the queues")
+}
+
+// left counts the messages in all queues.
+func left(t testing.TB, client *app.Client) (n int64) {
+	t.Helper()
 	all, err := client.Backlog(context.WithoutCancel(t.Context()))
 	require.NoError(t, err)
 	for _, b := range all {
-		require.Zero(t, b.Ready+b.InFlight+b.Delayed, "%s: left in its queue", b.Handler)
+		n += b.Ready + b.InFlight + b.Delayed
 	}
+	return n
 }
