@@ -31,7 +31,7 @@ func TestTopHasAnIndex(t *testing.T) {
 			_, err := tx.ExecContext(ctx, `INSERT INTO leaderboard_authors SELECT 'u' || i, i * 31 % 1000 FROM generate_series(1, 20000) i; ANALYZE leaderboard_authors`)
 			return err
 		}))
-		rows, err := db.Read().QueryContext(t.Context(), "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) "+readTop, 5)
+		rows, err := db.Read().QueryContext(t.Context(), "EXPLAIN (ANALYZE, COSTS OFF, BUFFERS OFF, TIMING OFF, SUMMARY OFF) "+readTop, 5)
 		require.NoError(t, err)
 		defer rows.Close()
 		var steps []string
